@@ -1,0 +1,10 @@
+//! An MCP authorization filter for Envoy: it makes any MCP server an OAuth 2.1 protected resource.
+//!
+//! The core is plain Rust without I/O and without a clock: bytes, a configuration and a time go in,
+//! decisions and commands come out. Only `filter`, compiled for wasm alone, calls the host.
+
+pub mod keys;
+pub mod reason;
+pub mod resource;
+pub mod time;
+pub mod token;

@@ -1,0 +1,1 @@
+//! Which resource a request belongs to.

@@ -1,0 +1,1 @@
+//! One JWT: parsed, judged, and verified.
