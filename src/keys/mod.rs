@@ -1,1 +1,3 @@
 //! Key sets of issuers.
+
+pub mod jwk;
