@@ -105,6 +105,8 @@ reasons! {
     PathMissing => "path_missing", Request, 400, InvalidRequest, None, "The request has no path";
     /// The path has several readings, and one of them is protected.
     PathAmbiguous => "path_ambiguous", Request, 400, InvalidRequest, None, "The request path is ambiguous";
+    /// The host is missing or malformed where `hosts` decides who is asked.
+    HostInvalid => "host_invalid", Request, 400, InvalidRequest, None, "The request host is missing or malformed";
     /// More than one `Authorization`, separate or comma-joined.
     MultipleCredentials => "multiple_credentials", Request, 400, InvalidRequest, None, "The request has more than one Authorization header";
     /// The `Origin` is not one of `allowed_origins`.
