@@ -44,6 +44,12 @@ def request(
     return exchange(port, encode(method, path, headers, body, host=host), method, timeout=timeout)
 
 
+def get(port: int, path: str, token: str | None = None, headers: Headers = ()) -> Response:
+    """A GET with a Bearer token."""
+    credentials = [] if token is None else [("authorization", f"Bearer {token}")]
+    return request(port, "GET", path, [*headers, *credentials])
+
+
 def encode(
     method: str, path: str, headers: Headers = (), body: bytes = b"", *, host: str | None
 ) -> bytes:

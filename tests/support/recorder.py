@@ -7,13 +7,22 @@ by its `x-test-id` header.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import os
 import threading
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Self
 
 _LARGEST_HEAD = 256 * 1024
+
+_numbers = itertools.count(1)
+
+
+def new_test_id() -> str:
+    """An `x-test-id`: marks one request in recorder and access log."""
+    return f"{os.getpid()}-{next(_numbers)}"
 
 
 @dataclass(frozen=True)
