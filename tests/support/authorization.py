@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -40,9 +40,16 @@ class AuthorizationServer:
 
     def rotate(self, *, drop_old: bool) -> str:
         """A new signing key; returns its `kid`. Without `drop_old` the set keeps the old ones."""
-        url = f"{self._control}/rotate{'?drop=1' if drop_old else ''}"
-        with urllib.request.urlopen(urllib.request.Request(url, method="POST")) as answer:
-            return json.loads(answer.read())["kid"]
+        return self._post(f"/rotate{'?drop=1' if drop_old else ''}")["kid"]
+
+    def set_token_lifetime(self, seconds: int) -> None:
+        """For the access tokens issued from now on."""
+        self._post(f"/lifetime?seconds={seconds}")
+
+    def _post(self, path: str) -> dict[str, Any]:
+        request = urllib.request.Request(self._control + path, method="POST")
+        with urllib.request.urlopen(request) as answer:
+            return json.loads(answer.read())
 
     def client_credentials(
         self, resource: str, scope: str, *, expect: int = 200
@@ -88,7 +95,9 @@ class AuthorizationServer:
         self.stop()
 
 
-async def browse(authorization_url: str, redirect_uri: str) -> dict[str, str]:
+async def browse(
+    authorization_url: str, redirect_uri: str, on_redirect: Callable[[str, str], None] | None = None
+) -> dict[str, str]:
     """Follows the redirects of a login until the client's own URI; that URI's query."""
     async with httpx.AsyncClient() as browser:  # keeps the cookies of the login
         url = authorization_url
@@ -96,7 +105,10 @@ async def browse(authorization_url: str, redirect_uri: str) -> dict[str, str]:
             response = await browser.get(url)
             if not response.has_redirect_location:
                 raise RuntimeError(f"login stopped at {url}: {response.status_code} {response.text}")
-            url = urllib.parse.urljoin(url, response.headers["location"])
+            target = urllib.parse.urljoin(url, response.headers["location"])
+            if on_redirect is not None:
+                on_redirect(url, target)
+            url = target
             if url.startswith(redirect_uri):
                 return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
     raise RuntimeError("login went in circles")

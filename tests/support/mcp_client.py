@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +32,8 @@ class Login:
     tokens: OAuthToken | None = None
     client: OAuthClientInformationFull | None = None
     authorization_urls: list[str] = field(default_factory=list)
+    on_redirect: Callable[[str, str], None] | None = None
+    """Told of every redirect of the login: from where, to where."""
 
     async def get_tokens(self) -> OAuthToken | None:
         return self.tokens
@@ -49,7 +51,9 @@ class Login:
         self.authorization_urls.append(url)
 
     async def wait_for_callback(self) -> AuthorizationCodeResult:
-        query = await browse(self.authorization_urls[-1], self.redirect_uri)
+        query = await browse(
+            self.authorization_urls[-1], self.redirect_uri, self.on_redirect
+        )
         return AuthorizationCodeResult(
             code=query["code"], state=query.get("state"), iss=query.get("iss")
         )
@@ -100,13 +104,21 @@ def oauth(url: str, login: Login) -> OAuthClientProvider:
 
 @asynccontextmanager
 async def connect(
-    url: str, mode: str, login: Login | None = None, **options: Any
+    url: str,
+    mode: str,
+    login: Login | None = None,
+    *,
+    on_exchange: Callable[[Exchange], Awaitable[None]] | None = None,
+    **options: Any,
 ) -> AsyncIterator[Connected]:
     """A connected client; with a `login` it answers a 401 by logging in."""
     exchanges: list[Exchange] = []
 
     async def record(response: httpx2.Response) -> None:
-        exchanges.append(Exchange(response.request, response))
+        exchange = Exchange(response.request, response)
+        exchanges.append(exchange)
+        if on_exchange is not None:
+            await on_exchange(exchange)
 
     http = create_mcp_http_client(auth=oauth(url, login) if login else None)
     http.event_hooks["response"] = [record]

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from .processes import Child
 
@@ -75,9 +76,11 @@ def serve() -> None:
 
     @server.tool()
     async def announce(ctx: Context) -> str:
-        """Sends `tools/list_changed` to every stream that listens."""
-        await ctx.notify_tools_changed()
-        await ctx.session.send_tool_list_changed()
+        """Says that the list of tools has changed, on the stream that listens for it."""
+        if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            await ctx.notify_tools_changed()  # to subscriptions/listen
+        else:
+            await ctx.session.send_tool_list_changed()  # to the session's GET stream
         return "announced"
 
     listening = socket.create_server(("127.0.0.1", 0))

@@ -104,9 +104,9 @@ function newProvider(issuer) {
     clientBasedCORS: () => true,
     enabledJWA: { idTokenSigningAlgValues: Object.keys(KEY_TYPES) },
     ttl: {
-      AccessToken: options.accessTokenSeconds,
+      AccessToken: () => options.accessTokenSeconds,
       AuthorizationCode: 60,
-      ClientCredentials: options.accessTokenSeconds,
+      ClientCredentials: () => options.accessTokenSeconds,
       Grant: 3600,
       IdToken: 300,
       Interaction: 600,
@@ -179,17 +179,25 @@ const server = http.createServer(async (request, response) => {
   }
 });
 
-// Control, on a port of its own: POST /rotate makes a new signing key; ?drop=1 forgets the old ones.
+// Control, on a port of its own:
+//   POST /rotate            a new signing key; with ?drop=1 the old ones leave the set
+//   POST /lifetime?seconds= how long access tokens live from now on
 const control = http.createServer((request, response) => {
   const url = new URL(request.url, 'http://control');
-  if (request.method !== 'POST' || url.pathname !== '/rotate') {
-    response.writeHead(404).end();
-    return;
+  const reply = (status, body) => {
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+  };
+  if (request.method === 'POST' && url.pathname === '/rotate') {
+    const added = newKey(options.algorithm);
+    signingKeys = url.searchParams.has('drop') ? [added] : [added, ...signingKeys];
+    use(`http://127.0.0.1:${server.address().port}`);
+    reply(200, { kid: added.kid });
+  } else if (request.method === 'POST' && url.pathname === '/lifetime') {
+    options.accessTokenSeconds = Number(url.searchParams.get('seconds'));
+    reply(200, { seconds: options.accessTokenSeconds });
+  } else {
+    reply(404, { error: 'not_found' });
   }
-  const added = newKey(options.algorithm);
-  signingKeys = url.searchParams.has('drop') ? [added] : [added, ...signingKeys];
-  use(`http://127.0.0.1:${server.address().port}`);
-  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ kid: added.kid }));
 });
 
 server.listen(options.port, '127.0.0.1', () => {
