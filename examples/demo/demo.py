@@ -46,12 +46,16 @@ def main() -> int:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory(prefix="mcp-auth-demo-") as directory:
-        narrator.say("Starting the authorization server, the MCP server, and Envoy with the filter ...")
+        narrator.say(
+            "Starting the authorization server, the MCP server, and Envoy with the filter ..."
+        )
         # Lives for the whole demo; its end ends every process that it started.
         with Stack(
             Path(directory), module, issuer={"clock_skew_seconds": CLOCK_SKEW_SECONDS}
         ) as stack:
-            narrator.say(f"  MCP server            http://127.0.0.1:{stack.server.port}/mcp (not protected by itself)")
+            narrator.say(
+                f"  MCP server            http://127.0.0.1:{stack.server.port}/mcp (not protected by itself)"
+            )
             narrator.say(f"  authorization server  {stack.authorization.issuer}")
             narrator.say(f"  Envoy with the filter {stack.url}")
             narrator.say(f"  the filter's configuration: {json.dumps(stack.configuration)}")
@@ -136,7 +140,9 @@ class Demo:
                 self._narrator.step("The client opens the long-lived stream of its session")
                 self._narrator.sent("GET /mcp (accept: text/event-stream)")
                 self._narrator.came_back(response.status_code)
-                self._narrator.why("Streams pass through unbuffered; the token was checked when it was opened.")
+                self._narrator.why(
+                    "Streams pass through unbuffered; the token was checked when it was opened."
+                )
                 self._stream_opened.set()
             case "DELETE", "/mcp":
                 self._narrator.step("The client ends its session")
@@ -186,7 +192,13 @@ class Demo:
         self._narrator.sent(f"GET {url}")
         self._narrator.came_back(
             200,
-            members(document, "resource", "authorization_servers", "scopes_supported", "bearer_methods_supported"),
+            members(
+                document,
+                "resource",
+                "authorization_servers",
+                "scopes_supported",
+                "bearer_methods_supported",
+            ),
         )
         self._narrator.why("RFC 9728: the filter serves it; the MCP server has no such page.")
 
@@ -195,15 +207,25 @@ class Demo:
         self._narrator.sent(f"GET {url}")
         self._narrator.came_back(
             status,
-            members(document, "issuer", "authorization_endpoint", "token_endpoint", "registration_endpoint"),
+            members(
+                document,
+                "issuer",
+                "authorization_endpoint",
+                "token_endpoint",
+                "registration_endpoint",
+            ),
         )
-        self._narrator.why("RFC 8414. From here to the token, client and server talk without Envoy.")
+        self._narrator.why(
+            "RFC 8414. From here to the token, client and server talk without Envoy."
+        )
 
     def _tell_registration(self, sent: dict[str, Any], document: dict[str, Any]) -> None:
         self._narrator.step("It registers itself")
         self._narrator.sent("POST /reg", members(sent, "client_name", "redirect_uris"))
         self._narrator.came_back(201, members(document, "client_id"))
-        self._narrator.why("Dynamic client registration, RFC 7591: nobody had to enter it anywhere.")
+        self._narrator.why(
+            "Dynamic client registration, RFC 7591: nobody had to enter it anywhere."
+        )
 
     def _on_redirect(self, origin: str, target: str) -> None:
         if not self._browsing:
@@ -229,11 +251,16 @@ class Demo:
         self._narrator.sent("POST /token", members(query, "grant_type", "resource"))
         self._narrator.came_back(
             200,
-            [f"access_token: {shortened(document['access_token'])}", "whose claims are:"]
-            + members(claims, "iss", "aud", "sub", "client_id", "scope")
-            + [f"exp: in {claims['exp'] - int(time.time())} s"],
+            [
+                f"access_token: {shortened(document['access_token'])}",
+                "whose claims are:",
+                *members(claims, "iss", "aud", "sub", "client_id", "scope"),
+                f"exp: in {claims['exp'] - int(time.time())} s",
+            ],
         )
-        self._narrator.why("`aud` is the MCP server's URL: anywhere else this token is worth nothing.")
+        self._narrator.why(
+            "`aud` is the MCP server's URL: anywhere else this token is worth nothing."
+        )
 
     # Those who are not let in
 

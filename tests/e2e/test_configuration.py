@@ -157,7 +157,9 @@ def test_a_running_envoy_keeps_the_old_one(
 def test_kill_switch(wasm: Path, recorder: Recorder, tmp_path: Path) -> None:
     """`enabled: false`: everything passes, and no metadata is served."""
     off = {**GOOD, "enabled": False}
-    with Envoy(tmp_path, {"mcp": listener(wasm, off)}, {"upstream": recorder.port, "auth": 9}) as one:
+    with Envoy(
+        tmp_path, {"mcp": listener(wasm, off)}, {"upstream": recorder.port, "auth": 9}
+    ) as one:
         for path in ("/mcp", "/.well-known/oauth-protected-resource/mcp"):
             test_id = new_test_id()
             response = http1.get(one.port, path, "kept", [("x-test-id", test_id)])

@@ -100,7 +100,7 @@ REFUSED_HEADERS: dict[str, list[tuple[bytes, bytes]]] = {
 @pytest.mark.parametrize("name", REFUSED_HEADERS)
 def test_refused_headers(name: str, envoy: Envoy, recorder: Recorder) -> None:
     test_id = new_test_id()
-    headers = [("x-test-id", test_id), *REFUSED_HEADERS[name]]
+    headers = [(b"x-test-id", test_id.encode()), *REFUSED_HEADERS[name]]
     assert_refused(answer(envoy, encode("POST", "/mcp", headers, b"{}", host=HOST), "POST"))
     assert not recorder.seen(test_id)
 
@@ -122,7 +122,8 @@ ALLOWED_HEADERS: dict[str, list[tuple[bytes, bytes]]] = {
 @pytest.mark.parametrize("name", ALLOWED_HEADERS)
 def test_allowed_headers(name: str, envoy: Envoy, recorder: Recorder) -> None:
     test_id = new_test_id()
-    headers = [("x-test-id", test_id), BEARER, *ALLOWED_HEADERS[name]]
+    good = (b"authorization", b"Bearer " + GOOD.encode())
+    headers = [(b"x-test-id", test_id.encode()), good, *ALLOWED_HEADERS[name]]
     response = answer(envoy, encode("GET", "/mcp", headers, host=HOST))
     assert response is not None and response.status == 200
     arrived = recorder.one(test_id)
@@ -140,7 +141,9 @@ def test_claims_that_make_bad_headers(claim: str, envoy: Envoy, recorder: Record
     """The authorization server signed it, but a header must still not be split by it."""
     test_id = new_test_id()
     token = tokens.mint({"claims": {"sub": claim}}, CLAIMS)
-    response = http1.get(envoy.port, "/mcp", token, [("x-test-id", test_id), ("x-mcp-sub", "forged")])
+    response = http1.get(
+        envoy.port, "/mcp", token, [("x-test-id", test_id), ("x-mcp-sub", "forged")]
+    )
     assert response.status < 500
     for arrived in recorder.seen(test_id):
         assert arrived.all("x-injected") == []
@@ -192,7 +195,9 @@ def test_raw_requests(name: str, envoy: Envoy, recorder: Recorder) -> None:
 
 def test_asterisk_form(envoy: Envoy) -> None:
     """`OPTIONS *` has a target that belongs to no resource: nothing of ours is in its answer."""
-    response = answer(envoy, b"OPTIONS * HTTP/1.1\r\nhost: mcp.example.com\r\nconnection: close\r\n\r\n")
+    response = answer(
+        envoy, b"OPTIONS * HTTP/1.1\r\nhost: mcp.example.com\r\nconnection: close\r\n\r\n"
+    )
     assert response is None or response.header("www-authenticate") is None
 
 
@@ -291,7 +296,9 @@ def test_http2_refused(name: str, envoy: Envoy, recorder: Recorder) -> None:
 
 def test_http2_with_a_good_token(envoy: Envoy, recorder: Recorder) -> None:
     test_id = new_test_id()
-    headers = h2_with((b"authorization", b"Bearer " + GOOD.encode()), (b"x-test-id", test_id.encode()))
+    headers = h2_with(
+        (b"authorization", b"Bearer " + GOOD.encode()), (b"x-test-id", test_id.encode())
+    )
     assert http2.request(envoy.port, headers).status == 200
     assert recorder.one(test_id).all("authorization") == []
 

@@ -65,7 +65,9 @@ def check_unavailable(response: Response, reason: str = "keys_unavailable") -> N
 
 
 class TestSources:
-    def test_jwks_uri(self, start_envoy: StartEnvoy, key_server: KeyServer, concurrency: int) -> None:
+    def test_jwks_uri(
+        self, start_envoy: StartEnvoy, key_server: KeyServer, concurrency: int
+    ) -> None:
         envoy = start(start_envoy, key_server, concurrency, jwks_uri=key_server.jwks_uri)
         assert call(envoy, token(key_server)).status == 200
         assert set(key_server.fetched()) == {"/keys"}, "discovery is not needed"
@@ -116,13 +118,17 @@ class TestFirstKeys:
         self, start_envoy: StartEnvoy, key_server: KeyServer, recorder: Recorder, concurrency: int
     ) -> None:
         key_server.behave(delay_seconds=30)
-        issuer = {"keys": {**TIMINGS, "timeout_seconds": 20}, "jwks_uri": key_server.jwks_uri}
+        issuer: dict[str, Any] = {
+            "keys": {**TIMINGS, "timeout_seconds": 20},
+            "jwks_uri": key_server.jwks_uri,
+        }
         envoy = start(start_envoy, key_server, concurrency, **issuer)
         good, forged = token(key_server), token(key_server, damage="signature")
         ids = [new_test_id() for _ in range(8)]
         with ThreadPoolExecutor(9) as pool:
             waiting = [
-                pool.submit(http1.get, envoy.port, "/mcp", good, [("x-test-id", one)]) for one in ids
+                pool.submit(http1.get, envoy.port, "/mcp", good, [("x-test-id", one)])
+                for one in ids
             ]
             refused = pool.submit(call, envoy, forged)
             key_server.wait_for_fetches(1)
@@ -138,7 +144,10 @@ class TestFirstKeys:
         self, start_envoy: StartEnvoy, key_server: KeyServer, recorder: Recorder
     ) -> None:
         key_server.behave(delay_seconds=30)
-        issuer = {"keys": {**TIMINGS, "timeout_seconds": 20}, "jwks_uri": key_server.jwks_uri}
+        issuer: dict[str, Any] = {
+            "keys": {**TIMINGS, "timeout_seconds": 20},
+            "jwks_uri": key_server.jwks_uri,
+        }
         envoy = start(start_envoy, key_server, **issuer)
         test_id, body = new_test_id(), b"0123456789abcdef" * 16384
         headers = [("authorization", f"Bearer {token(key_server)}"), ("x-test-id", test_id)]
@@ -154,7 +163,10 @@ class TestFirstKeys:
         self, start_envoy: StartEnvoy, key_server: KeyServer, concurrency: int
     ) -> None:
         key_server.behave(delay_seconds=30)
-        issuer = {"keys": {**TIMINGS, "timeout_seconds": 20}, "jwks_uri": key_server.jwks_uri}
+        issuer: dict[str, Any] = {
+            "keys": {**TIMINGS, "timeout_seconds": 20},
+            "jwks_uri": key_server.jwks_uri,
+        }
         envoy = start(start_envoy, key_server, concurrency, **issuer)
         good = token(key_server)
         with ThreadPoolExecutor(4) as pool:
@@ -241,7 +253,10 @@ class TestFaults:
     def test_known_keys_outlive_a_failed_refresh(
         self, start_envoy: StartEnvoy, key_server: KeyServer, fault: Fault
     ) -> None:
-        issuer = {"jwks_uri": key_server.jwks_uri, "keys": {**TIMINGS, "refresh_seconds": 1}}
+        issuer: dict[str, Any] = {
+            "jwks_uri": key_server.jwks_uri,
+            "keys": {**TIMINGS, "refresh_seconds": 1},
+        }
         envoy = start(start_envoy, key_server, **issuer)
         assert call(envoy, token(key_server)).status == 200
         key_server.behave(fault)
@@ -287,8 +302,9 @@ class TestRotation:
             stranger = token(key_server, key="rsa-other", header={"kid": f"stranger-{number}"})
             refused = call(envoy, stranger)
             assert refused.status == 401
-            assert refused.json()["error_description"] == (
-                cases.reasons()["key_unknown"]["description"]
+            assert (
+                refused.json()["error_description"]
+                == (cases.reasons()["key_unknown"]["description"])
             )
         assert key_server.fetches() - before <= 1
         assert call(envoy, token(key_server)).status == 200
@@ -296,7 +312,10 @@ class TestRotation:
     def test_a_key_that_has_left_the_set_is_refused(
         self, start_envoy: StartEnvoy, key_server: KeyServer, concurrency: int
     ) -> None:
-        issuer = {"jwks_uri": key_server.jwks_uri, "keys": {**TIMINGS, "refresh_seconds": 1}}
+        issuer: dict[str, Any] = {
+            "jwks_uri": key_server.jwks_uri,
+            "keys": {**TIMINGS, "refresh_seconds": 1},
+        }
         envoy = start(start_envoy, key_server, concurrency, **issuer)
         old = token(key_server)
         assert call(envoy, old).status == 200

@@ -48,6 +48,12 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(asyncio.wait_for(work, PATIENCE))
 
 
+def text_of(result: types.CallToolResult) -> str:
+    content = result.content[0]
+    assert isinstance(content, types.TextContent)
+    return content.text
+
+
 @ERAS
 def test_login_from_nothing(stack: Stack, mode: str) -> None:
     """401, metadata, authorization server, registration, code with PKCE, token, tools."""
@@ -102,17 +108,17 @@ def test_tools_and_progress(stack: Stack, mode: str) -> None:
     async def work() -> None:
         async with connect(stack.url, mode, Login()) as connected:
             echoed = await connected.client.call_tool("echo", {"text": "h\u00e9llo"})
-            assert echoed.content[0].text == "h\u00e9llo"
+            assert text_of(echoed) == "h\u00e9llo"
             arrivals: list[float] = []
 
-            async def progress(*_: object) -> None:
+            async def progress(progress: float, total: float | None, message: str | None) -> None:
                 arrivals.append(time.monotonic())
 
             counted = await connected.client.call_tool(
                 "count", {"to": 5, "milliseconds_apart": 100}, progress_callback=progress
             )
             end = time.monotonic()
-            assert counted.content[0].text == "counted to 5"
+            assert text_of(counted) == "counted to 5"
             assert len(arrivals) == 5
             # Were they buffered, all would arrive with the end.
             assert end - arrivals[0] > 0.35
@@ -161,9 +167,7 @@ def test_session_of_2025(stack: Stack) -> None:
 
 def test_session_methods_need_a_token(stack: Stack) -> None:
     for method in ("GET", "DELETE", "POST"):
-        response = http1.request(
-            stack.envoy.port, method, "/mcp", [("mcp-session-id", "guessed")]
-        )
+        response = http1.request(stack.envoy.port, method, "/mcp", [("mcp-session-id", "guessed")])
         assert response.status == 401
 
 

@@ -51,21 +51,23 @@ class AuthorizationServer:
         with urllib.request.urlopen(request) as answer:
             return json.loads(answer.read())
 
-    def client_credentials(
-        self, resource: str, scope: str, *, expect: int = 200
-    ) -> dict[str, Any]:
+    def client_credentials(self, resource: str, scope: str, *, expect: int = 200) -> dict[str, Any]:
         """The token response for a client that registers itself first (RFC 6749 section 4.4)."""
         with httpx.Client(base_url=self.issuer) as http:
-            registered = http.post(
-                "/reg",
-                json={
-                    "grant_types": ["client_credentials"],
-                    "response_types": [],
-                    "redirect_uris": [],
-                    "token_endpoint_auth_method": "client_secret_post",
-                    "client_name": "batch job",
-                },
-            ).raise_for_status().json()
+            registered = (
+                http.post(
+                    "/reg",
+                    json={
+                        "grant_types": ["client_credentials"],
+                        "response_types": [],
+                        "redirect_uris": [],
+                        "token_endpoint_auth_method": "client_secret_post",
+                        "client_name": "batch job",
+                    },
+                )
+                .raise_for_status()
+                .json()
+            )
             answer = http.post(
                 "/token",
                 data={
@@ -104,7 +106,9 @@ async def browse(
         for _ in range(10):
             response = await browser.get(url)
             if not response.has_redirect_location:
-                raise RuntimeError(f"login stopped at {url}: {response.status_code} {response.text}")
+                raise RuntimeError(
+                    f"login stopped at {url}: {response.status_code} {response.text}"
+                )
             target = urllib.parse.urljoin(url, response.headers["location"])
             if on_redirect is not None:
                 on_redirect(url, target)

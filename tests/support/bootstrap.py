@@ -104,9 +104,7 @@ def http_filters(listener: Listener) -> list[Json]:
         if listener.interlock:
             filters.append(interlock_filter())
     filters += listener.between
-    filters.append(
-        {"name": "router", "typed_config": {"@type": f"{_TYPE}.http.router.v3.Router"}}
-    )
+    filters.append({"name": "router", "typed_config": {"@type": f"{_TYPE}.http.router.v3.Router"}})
     return filters
 
 
@@ -172,9 +170,7 @@ def cluster(name: str, port: int) -> Json:
         "connect_timeout": "2s",
         "load_assignment": {
             "cluster_name": name,
-            "endpoints": [
-                {"lb_endpoints": [{"endpoint": {"address": socket_address(port)}}]}
-            ],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket_address(port)}}]}],
         },
     }
 

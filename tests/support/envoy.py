@@ -95,10 +95,14 @@ class Envoy:
     def _ports(self, names: set[str]) -> dict[str, int] | None:
         self._child.check()
         status, text = self.admin("/listeners?format=json")
-        found = {
-            one["name"]: one["local_address"]["socket_address"]["port_value"]
-            for one in json.loads(text).get("listener_statuses", [])
-        } if status == 200 else {}
+        found = (
+            {
+                one["name"]: one["local_address"]["socket_address"]["port_value"]
+                for one in json.loads(text).get("listener_statuses", [])
+            }
+            if status == 200
+            else {}
+        )
         return found if names <= found.keys() else None
 
     def _resources(self, listeners: Mapping[str, Listener]) -> list[Json]:
@@ -165,9 +169,7 @@ class Envoy:
         before = self._lds_counters()
         # A rename is the one change that Envoy's watcher sees as a whole.
         written = self._directory / "listeners.next.json"
-        written.write_text(
-            json.dumps(bootstrap.discovery_response(self._resources(listeners)))
-        )
+        written.write_text(json.dumps(bootstrap.discovery_response(self._resources(listeners))))
         os.replace(written, self._lds)
 
         def outcome() -> str | None:
@@ -224,4 +226,4 @@ def _log_levels(text: str) -> list[str]:
     """`warning,wasm:info` as Envoy's two options."""
     level, _, components = text.partition(",")
     options = ["--log-level", level]
-    return options + ["--component-log-level", components] if components else options
+    return [*options, "--component-log-level", components] if components else options

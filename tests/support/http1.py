@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -65,10 +66,9 @@ def encode(
 def exchange(port: int, sent: bytes, method: str = "GET", *, timeout: float = 15.0) -> Response:
     """Sends bytes and reads one response; ConnectionError if the server just hangs up."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
-        try:
+        # Answered, and closed, before everything was read: the answer is what counts.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(sent)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # answered (and closed) before everything was read: the answer is what counts
         return read_response(connection, method)
 
 

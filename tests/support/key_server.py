@@ -6,6 +6,7 @@ misbehaves on request, while it runs, per kind of document.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
@@ -219,7 +220,9 @@ class KeyServer:
             headers["cache-control"] = behaviour.cache_control
 
         def ok(body: bytes, **more: str) -> bytes:
-            return _response(200, body, {**headers, **{k.replace("_", "-"): v for k, v in more.items()}})
+            return _response(
+                200, body, {**headers, **{k.replace("_", "-"): v for k, v in more.items()}}
+            )
 
         match behaviour.fault:
             case Fault.OK | Fault.WRONG_ISSUER | Fault.EMPTY_SET:
@@ -229,7 +232,10 @@ class KeyServer:
             case Fault.NOT_FOUND:
                 sent = _response(404, b"not here", headers)
             case Fault.HTML:
-                sent = ok(b"<!doctype html><html><body>Maintenance</body></html>", content_type="text/html")
+                sent = ok(
+                    b"<!doctype html><html><body>Maintenance</body></html>",
+                    content_type="text/html",
+                )
             case Fault.EMPTY_BODY:
                 sent = ok(b"")
             case Fault.WRONG_CONTENT_TYPE:
@@ -243,9 +249,7 @@ class KeyServer:
             case Fault.RESET_AFTER_HEADERS:
                 connection.sendall(ok(document)[: -len(document)])
                 # linger 0: close sends RST instead of FIN
-                connection.setsockopt(
-                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-                )
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 time.sleep(0.05)  # the headers must be read before the reset discards them
                 return False
             case Fault.CLOSE | Fault.HANG:
@@ -287,9 +291,5 @@ def _response(status: int, body: bytes, headers: dict[str, str] | None = None) -
 
 
 def _shut(connection: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
-
-

@@ -51,9 +51,7 @@ class Login:
         self.authorization_urls.append(url)
 
     async def wait_for_callback(self) -> AuthorizationCodeResult:
-        query = await browse(
-            self.authorization_urls[-1], self.redirect_uri, self.on_redirect
-        )
+        query = await browse(self.authorization_urls[-1], self.redirect_uri, self.on_redirect)
         return AuthorizationCodeResult(
             code=query["code"], state=query.get("state"), iss=query.get("iss")
         )

@@ -174,7 +174,9 @@ async def _read(reader: asyncio.StreamReader) -> Recorded | None:
     except asyncio.IncompleteReadError:
         return None
     line, *rest = head[:-4].split(b"\r\n")
-    headers = [(name, value.strip(b" \t")) for name, _, value in (one.partition(b":") for one in rest)]
+    headers = [
+        (name, value.strip(b" \t")) for name, _, value in (one.partition(b":") for one in rest)
+    ]
     lower = {name.lower(): value for name, value in headers}
     if lower.get(b"transfer-encoding", b"").lower() == b"chunked":
         body = await _read_chunks(reader)

@@ -54,10 +54,10 @@ def jwks(names: Iterable[str]) -> Json:
 def mint(recipe: Mapping[str, Any] | None = None, defaults: Mapping[str, Any] | None = None) -> str:
     """The token that the recipe describes; `defaults` are claims."""
     now = int(time.time())
-    recipe = _resolve(dict(recipe or {}), now)
+    recipe = dict(_resolve(dict(recipe or {}), now))
     key_name = recipe.get("key", "rsa-1")
     key = _private_keys()[key_name]
-    alg = recipe.get("alg", key["alg"])
+    alg: str = recipe.get("alg") or key["alg"]
     header = _merged({"alg": alg, "typ": "at+jwt", "kid": key["kid"]}, recipe.get("header", {}))
     claims = _merged(
         _merged({"iat": now, "exp": now + 300}, _resolve(dict(defaults or {}), now)),
@@ -70,7 +70,9 @@ def mint(recipe: Mapping[str, Any] | None = None, defaults: Mapping[str, Any] | 
     return DAMAGES[recipe["damage"]](token) if "damage" in recipe else token
 
 
-def _assemble(recipe: Json, header: Json, claims: Json, key_name: str, alg: str) -> str:
+def _assemble(
+    recipe: Mapping[str, Any], header: Json, claims: Json, key_name: str, alg: str
+) -> str:
     header_text = recipe.get("raw_header") or json.dumps(header, separators=(",", ":"))
     claims_text = recipe.get("raw_claims") or json.dumps(claims, separators=(",", ":"))
     if "append_claims" in recipe:
