@@ -44,7 +44,7 @@ def refused_port() -> Iterator[int]:
         yield reserved.number
 
 
-@pytest.fixture(scope="session", params=CONCURRENCIES, ids=lambda number: f"workers={number}")
+@pytest.fixture(scope="session", params=CONCURRENCIES, ids=lambda number: f"workers-{number}")
 def concurrency(request: pytest.FixtureRequest) -> int:
     return request.param
 

@@ -87,7 +87,10 @@ class Envoy:
 
         def ready() -> bool:
             self._child.check()
-            return self.admin("/ready")[0] == 200
+            try:
+                return self.admin("/ready")[0] == 200
+            except OSError:
+                return False  # about to end: the next check says why
 
         until(ready, "Envoy to be ready", timeout=30)
         self.ports = until(lambda: self._ports(names), "Envoy's listeners", timeout=30)
