@@ -179,6 +179,25 @@ class TestFirstKeys:
             assert [one.result().status for one in staying] == [200] * 4
         assert call(envoy, good).status == 200
 
+    def test_no_more_wait_than_the_limit(
+        self, start_envoy: StartEnvoy, key_server: KeyServer
+    ) -> None:
+        key_server.behave(delay_seconds=30)
+        keys = {**TIMINGS, "timeout_seconds": 20}
+        limited = {
+            **configuration(key_server, jwks_uri=key_server.jwks_uri, keys=keys),
+            "limits": {"held_requests": 2},
+        }
+        envoy = start_envoy(limited, {"keys": key_server.port})
+        good = token(key_server)
+        with ThreadPoolExecutor(2) as pool:
+            waiting = [pool.submit(call, envoy, good) for _ in range(2)]
+            until(lambda: _open_requests(envoy) >= 2, "two requests to wait in Envoy")
+            check_unavailable(call(envoy, good), "too_many_waiting")
+            key_server.let_go()
+            assert [one.result().status for one in waiting] == [200, 200]
+        assert call(envoy, good).status == 200
+
     def test_waiting_ends_with_503_when_the_keys_never_come(
         self, start_envoy: StartEnvoy, key_server: KeyServer
     ) -> None:

@@ -47,7 +47,11 @@ def _read(connection: socket.socket, protocol: h2.connection.H2Connection) -> Re
             raise StreamReset(str(error)) from error
         if not received:
             raise StreamReset("the server closed the connection")
-        for event in protocol.receive_data(received):
+        try:
+            events = protocol.receive_data(received)
+        except h2.exceptions.ProtocolError as error:  # it goes on after its own GOAWAY
+            raise StreamReset(repr(error)) from error
+        for event in events:
             match event:
                 case h2.events.ResponseReceived():
                     pairs = [(n.decode(), v.decode("latin-1")) for n, v in event.headers or []]
