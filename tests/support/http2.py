@@ -1,0 +1,69 @@
+"""An HTTP/2 client (prior knowledge, no TLS) that sends exactly the header list of a test."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.exceptions
+
+from .http1 import Response
+
+Pairs = Sequence[tuple[bytes, bytes]]
+
+
+class StreamReset(ConnectionError):
+    """The server reset the stream or closed the connection instead of answering."""
+
+
+def request(port: int, headers: Pairs, body: bytes = b"", *, timeout: float = 15.0) -> Response:
+    """One request; nothing in `headers` is checked, ordered, or completed."""
+    config = h2.config.H2Configuration(
+        client_side=True,
+        header_encoding=None,
+        validate_outbound_headers=False,
+        normalize_outbound_headers=False,
+        validate_inbound_headers=False,
+    )
+    protocol = h2.connection.H2Connection(config)
+    protocol.initiate_connection()
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+        protocol.send_headers(1, list(headers), end_stream=not body)
+        if body:
+            protocol.send_data(1, body, end_stream=True)
+        connection.sendall(protocol.data_to_send())
+        return _read(connection, protocol)
+
+
+def _read(connection: socket.socket, protocol: h2.connection.H2Connection) -> Response:
+    status, headers, body = 0, [], b""
+    while True:
+        try:
+            received = connection.recv(65536)
+        except ConnectionResetError as error:
+            raise StreamReset(str(error)) from error
+        if not received:
+            raise StreamReset("the server closed the connection")
+        try:
+            events = protocol.receive_data(received)
+        except h2.exceptions.ProtocolError as error:  # it goes on after its own GOAWAY
+            raise StreamReset(repr(error)) from error
+        for event in events:
+            match event:
+                case h2.events.ResponseReceived():
+                    pairs = [(n.decode(), v.decode("latin-1")) for n, v in event.headers or []]
+                    status = int(dict(pairs)[":status"])
+                    headers = [pair for pair in pairs if not pair[0].startswith(":")]
+                case h2.events.DataReceived():
+                    body += event.data or b""
+                    protocol.acknowledge_received_data(event.flow_controlled_length or 0, 1)
+                case h2.events.StreamReset() | h2.events.ConnectionTerminated():
+                    raise StreamReset(repr(event))
+                case h2.events.StreamEnded():
+                    return Response(status, headers, body)
+                case _:
+                    pass
+        connection.sendall(protocol.data_to_send())
