@@ -54,6 +54,11 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// The other way round.
+pub(crate) fn decode(text: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(text).unwrap()
+}
+
 /// A JWK set with one key for each algorithm, whose `kid` is the name in lower case: `rs256`.
 pub(crate) fn key_set() -> Value {
     key_set_of(Signer::Issuer)
@@ -81,7 +86,7 @@ fn key_set_of(signer: Signer) -> Value {
 /// The members of a public JWK without `kid`, `alg` and `use`.
 pub(crate) fn public_jwk(signer: Signer, alg: &str) -> Value {
     let ec = |crv: &str, point: &[u8]| {
-        let (x, y) = point[1..].split_at((point.len() - 1) / 2);
+        let (x, y) = point[1..].split_at(point.len() / 2);
         json!({"kty": "EC", "crv": crv, "x": encode(x), "y": encode(y)})
     };
     match alg {
@@ -153,7 +158,10 @@ fn rsa(signer: Signer) -> &'static RSAKeyPair {
 }
 
 fn scalar<const N: usize>(signer: Signer) -> [u8; N] {
-    [signer as u8 + 1; N]
+    match signer {
+        Signer::Issuer => [1; N],
+        Signer::Stranger => [2; N],
+    }
 }
 
 fn p256(signer: Signer) -> p256::ecdsa::SigningKey {
