@@ -1,0 +1,119 @@
+//! Claims by their path, what they must say, and how they are written into a header.
+
+use serde_json::Value;
+
+use crate::resource::path::Bindings;
+use crate::template::Template;
+use crate::token::Claims;
+
+/// Where a claim stands: a top-level name, or a JSON Pointer (RFC 6901) if it begins with `/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimPath(Vec<String>);
+
+impl ClaimPath {
+    /// Parses `sub`, `https://example.com/roles` or `/realm_access/roles`.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return None;
+        }
+        let Some(pointer) = text.strip_prefix('/') else {
+            return Some(Self(vec![text.to_owned()]));
+        };
+        pointer
+            .split('/')
+            .map(|step| {
+                let escapes_are_known = step
+                    .split('~')
+                    .skip(1)
+                    .all(|rest| rest.starts_with(['0', '1']));
+                escapes_are_known.then(|| step.replace("~1", "/").replace("~0", "~"))
+            })
+            .collect::<Option<Vec<_>>>()
+            .map(Self)
+    }
+
+    /// The claim, if the token has it.
+    pub fn of<'c>(&self, claims: &'c Claims) -> Option<&'c Value> {
+        claims.get(&self.0)
+    }
+
+    /// Whether this is the top-level claim `name`.
+    pub fn is(&self, name: &str) -> bool {
+        matches!(self.0.as_slice(), [only] if only == name)
+    }
+}
+
+/// A claim that must have one of some values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimRule {
+    /// The claim.
+    pub claim: ClaimPath,
+    /// What it may be; variables are bound by the request's path.
+    pub values: Vec<Template>,
+}
+
+impl ClaimRule {
+    /// Whether the claim, or one member of it where it is a list, has one of the values.
+    pub fn admits(&self, claims: &Claims, bindings: &Bindings) -> bool {
+        match self.claim.of(claims) {
+            None => false,
+            Some(Value::Array(members)) => members.iter().any(|value| self.allows(value, bindings)),
+            Some(value) => self.allows(value, bindings),
+        }
+    }
+
+    fn allows(&self, value: &Value, bindings: &Bindings) -> bool {
+        scalar(value).is_some_and(|text| {
+            self.values
+                .iter()
+                .any(|allowed| allowed.render(bindings) == text)
+        })
+    }
+}
+
+/// A claim's value for a header: a scalar as it is, a list of scalars joined with `,` (spaces for
+/// `scope`), anything else as `None`.
+///
+/// Bytes outside visible ASCII and space, and `%` itself, are percent-encoded (RFC 3986 §2.1), so
+/// that nothing in a token can end a header or begin another one.
+pub fn header_value(claim: &ClaimPath, claims: &Claims) -> Option<String> {
+    if claim.is("scope") {
+        let scopes: Vec<&str> = claims.scopes().collect();
+        return (!scopes.is_empty()).then(|| encode(&scopes.join(" ")));
+    }
+    let value = claim.of(claims)?;
+    if let Value::Array(members) = value {
+        let members: Option<Vec<String>> = members.iter().map(scalar).collect();
+        return members.map(|members| encode(&members.join(",")));
+    }
+    scalar(value).map(|text| encode(&text))
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn encode(text: &str) -> String {
+    const HEX: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
+    ];
+    let hex = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or('0');
+    let mut out = String::with_capacity(text.len());
+    let last = text.len().saturating_sub(1);
+    for (at, byte) in text.bytes().enumerate() {
+        let inner_space = byte == b' ' && at != 0 && at != last;
+        if (byte.is_ascii_graphic() && byte != b'%') || inner_space {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.push(hex(byte >> 4));
+            out.push(hex(byte & 0x0f));
+        }
+    }
+    out
+}

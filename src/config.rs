@@ -1,0 +1,190 @@
+//! The filter's configuration: JSON in, a [`Config`] that needs no further check out.
+//!
+//! Whatever is missing, unknown or out of bounds is an error that names the field, what was found
+//! and what is allowed. Nothing is served half-configured.
+
+mod build;
+mod raw;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::keys::jwk::KeySet;
+use crate::resource::Resource;
+use crate::token::TokenPolicy;
+use crate::url::HttpUrl;
+
+/// What the filter does, and for whom. Immutable once parsed.
+#[derive(Debug)]
+pub struct Config {
+    /// `false`: every request passes and no metadata is served.
+    pub enabled: bool,
+    /// Whether refusals are carried out.
+    pub mode: Mode,
+    /// Bounds on what one worker takes in.
+    pub limits: Limits,
+    /// At least one.
+    pub issuers: Vec<Issuer>,
+    /// At least one.
+    pub resources: Vec<Resource>,
+    /// The resources, the most specific path first.
+    pub by_specificity: Vec<ResourceId>,
+    /// What is legal but unwise, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// An issuer's place in [`Config::issuers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IssuerId(pub usize);
+
+/// A resource's place in [`Config::resources`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ResourceId(pub usize);
+
+/// Whether refusals are carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Refuse what the decision table refuses.
+    Enforce,
+    /// Count and log what would be refused, and forward everything.
+    Observe,
+}
+
+/// Bounds on what one worker takes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest token that is looked at, in bytes: 256 to 65,536; default 16,384.
+    pub token_bytes: usize,
+    /// How many requests may wait for keys at once, per worker: 1 to 65,536; default 1,024.
+    pub held_requests: usize,
+}
+
+/// An authorization server whose tokens are accepted.
+#[derive(Debug)]
+pub struct Issuer {
+    /// What its tokens must be like.
+    pub policy: TokenPolicy,
+    /// Audiences to accept instead of the resource's own identifier.
+    pub audiences: Option<Vec<String>>,
+    /// Where its keys come from.
+    pub keys: KeySource,
+}
+
+/// Where an issuer's keys come from.
+#[derive(Debug)]
+pub enum KeySource {
+    /// From the configuration; they never change and never grow stale.
+    Inline(KeySet),
+    /// Fetched through Envoy.
+    Remote(RemoteKeys),
+}
+
+/// How an issuer's keys are fetched.
+#[derive(Clone, Debug)]
+pub struct RemoteKeys {
+    /// The issuer's identifier, from which discovery URLs are made (RFC 8414 §3).
+    pub issuer: HttpUrl,
+    /// The Envoy cluster that discovery asks.
+    pub cluster: String,
+    /// The Envoy cluster that serves the key set.
+    pub jwks_cluster: String,
+    /// The key set's URL; absent where discovery is to find it.
+    pub jwks_uri: Option<HttpUrl>,
+    /// When to fetch, and how long to trust.
+    pub timings: KeyTimings,
+}
+
+/// When keys are fetched, and how long they are trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyTimings {
+    /// The age at which keys are refreshed: 1 s to 1 day; default 600 s.
+    pub refresh: Duration,
+    /// The bound on one fetch, and on the time that a request waits: 1 to 60 s; default 5 s.
+    pub timeout: Duration,
+    /// The least time between two fetches caused by unknown keys: 1 s to 1 h; default 30 s.
+    pub unknown_key_cooldown: Duration,
+    /// How long past `refresh` the last good keys are used when they cannot be refreshed: 0 to
+    /// 7 days; default 3,600 s. A revoked key is trusted for so long in an outage.
+    pub max_stale: Duration,
+}
+
+/// Why a configuration is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// There is no configuration at all.
+    Empty,
+    /// Not JSON, or not of the shape: an unknown or missing field, or a wrong type.
+    Shape {
+        /// The path of the field, such as `resources[0].scopes`; `.` for the whole.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A field has a value that is not allowed.
+    Value {
+        /// The path of the field.
+        field: String,
+        /// The value found.
+        found: String,
+        /// What is allowed there.
+        allowed: String,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => write!(
+                f,
+                "configuration: found nothing; allowed: a JSON object with `issuers` and `resources`"
+            ),
+            Self::Shape { field, problem } => write!(f, "configuration field `{field}`: {problem}"),
+            Self::Value {
+                field,
+                found,
+                allowed,
+            } => {
+                write!(
+                    f,
+                    "configuration field `{field}`: found {found}; allowed: {allowed}"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Parses and checks the plugin configuration.
+    pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
+        if json.iter().all(u8::is_ascii_whitespace) {
+            return Err(ConfigError::Empty);
+        }
+        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        let raw: raw::Config =
+            serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+                ConfigError::Shape {
+                    field: error.path().to_string(),
+                    problem: error.inner().to_string(),
+                }
+            })?;
+        deserializer.end().map_err(|error| ConfigError::Shape {
+            field: ".".to_owned(),
+            problem: error.to_string(),
+        })?;
+        build::config(raw)
+    }
+
+    /// The issuer with this place.
+    pub fn issuer(&self, id: IssuerId) -> Option<&Issuer> {
+        self.issuers.get(id.0)
+    }
+
+    /// The resource with this place.
+    pub fn resource(&self, id: ResourceId) -> Option<&Resource> {
+        self.resources.get(id.0)
+    }
+}

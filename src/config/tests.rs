@@ -1,0 +1,463 @@
+//! Every configuration error names the field, what was found, and what is allowed.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn smallest() -> Value {
+    json!({
+        "issuers": [{"issuer": "https://auth.example.com", "cluster": "auth"}],
+        "resources": [{"resource": "https://mcp.example.com/mcp"}],
+    })
+}
+
+fn parse(config: &Value) -> Result<Config, ConfigError> {
+    Config::parse(config.to_string().as_bytes())
+}
+
+/// The smallest configuration with the value at a JSON Pointer set.
+fn with(pointer: &str, value: Value) -> Value {
+    let mut config = smallest();
+    let (parent, last) = pointer.rsplit_once('/').unwrap();
+    let parent = config.pointer_mut(parent).unwrap();
+    match parent {
+        Value::Array(list) => list.push(value),
+        _ => parent[last] = value,
+    }
+    config
+}
+
+#[test]
+fn the_smallest_configuration_has_the_stated_defaults() {
+    let config = parse(&smallest()).unwrap();
+    assert!(config.enabled);
+    assert_eq!(config.mode, Mode::Enforce);
+    assert_eq!(
+        config.limits,
+        Limits {
+            token_bytes: 16_384,
+            held_requests: 1024
+        }
+    );
+    assert_eq!(config.warnings, Vec::<String>::new());
+    let issuer = &config.issuers[0];
+    assert_eq!(issuer.policy.clock_skew, Duration::from_secs(60));
+    assert_eq!(issuer.audiences, None);
+    let KeySource::Remote(remote) = &issuer.keys else {
+        panic!("keys are fetched")
+    };
+    assert_eq!(remote.jwks_cluster, "auth");
+    assert_eq!(
+        remote.timings,
+        KeyTimings {
+            refresh: Duration::from_secs(600),
+            timeout: Duration::from_secs(5),
+            unknown_key_cooldown: Duration::from_secs(30),
+            max_stale: Duration::from_secs(3600),
+        }
+    );
+    let resource = &config.resources[0];
+    assert_eq!(resource.pattern.to_string(), "/mcp");
+    assert!(resource.cors);
+    assert!(!resource.forward_token);
+    let headers: Vec<&str> = resource
+        .identity_headers
+        .iter()
+        .map(|header| header.name.as_str())
+        .collect();
+    assert_eq!(
+        headers,
+        [
+            "x-mcp-sub",
+            "x-mcp-client-id",
+            "x-mcp-scope",
+            "x-mcp-issuer"
+        ]
+    );
+}
+
+#[test]
+fn an_error_is_one_line_that_names_the_field() {
+    for (config, field, says) in [
+        (with("/x", json!(1)), "x", "unknown field `x`"),
+        (
+            with("/issuers/0/isuer", json!("x")),
+            "issuers[0].isuer",
+            "unknown field `isuer`",
+        ),
+        (
+            with("/issuers/0/keys", json!({"refresh": 1})),
+            "issuers[0].keys.refresh",
+            "unknown field",
+        ),
+        (
+            with("/issuers/0/issuer", json!(7)),
+            "issuers[0].issuer",
+            "invalid type",
+        ),
+        (
+            with("/issuers/0/issuer", json!("auth.example.com")),
+            "issuers[0].issuer",
+            "an absolute URL",
+        ),
+        (
+            with("/issuers/0/issuer", json!("https://auth.example.com/#x")),
+            "issuers[0].issuer",
+            "without a fragment",
+        ),
+        (
+            with("/issuers/0/issuer", json!("https://auth.example.com/?x")),
+            "issuers[0].issuer",
+            "without a query",
+        ),
+        (
+            with("/issuers/0/cluster", json!("")),
+            "issuers[0].cluster",
+            "the name of an Envoy cluster",
+        ),
+        (
+            with("/issuers/0/jwks", json!({"keys": []})),
+            "issuers[0].jwks",
+            "one of them",
+        ),
+        (
+            with("/issuers/0/jwks_uri", json!("http://auth.example.com/k")),
+            "issuers[0].jwks_uri",
+            "an https URL",
+        ),
+        (
+            with("/issuers/0/jwks_uri", json!("keys")),
+            "issuers[0].jwks_uri",
+            "an absolute URL",
+        ),
+        (
+            with("/issuers/0/algorithms", json!(["HS256"])),
+            "issuers[0].algorithms",
+            "found \"HS256\"",
+        ),
+        (
+            with("/issuers/0/algorithms", json!(["none"])),
+            "issuers[0].algorithms",
+            "found \"none\"",
+        ),
+        (
+            with("/issuers/0/algorithms", json!([])),
+            "issuers[0].algorithms",
+            "an empty list",
+        ),
+        (
+            with("/issuers/0/audiences", json!([])),
+            "issuers[0].audiences",
+            "at least one audience",
+        ),
+        (
+            with("/issuers/0/token_types", json!([])),
+            "issuers[0].token_types",
+            "at least one",
+        ),
+        (
+            with("/issuers/0/clock_skew_seconds", json!(601)),
+            "issuers[0].clock_skew_seconds",
+            "0 to 600 seconds",
+        ),
+        (
+            with("/issuers/0/clock_skew_seconds", json!(-1)),
+            "issuers[0].clock_skew_seconds",
+            "invalid value",
+        ),
+        (
+            with("/issuers/0/max_token_lifetime_seconds", json!(0)),
+            "issuers[0].max_token_lifetime_seconds",
+            "1 to",
+        ),
+        (
+            with("/issuers/0/keys", json!({"timeout_seconds": 61})),
+            "issuers[0].keys.timeout_seconds",
+            "1 to 60 seconds",
+        ),
+        (
+            with(
+                "/issuers/1",
+                json!({"issuer": "https://auth.example.com", "cluster": "b"}),
+            ),
+            "issuers[1].issuer",
+            "not in the list yet",
+        ),
+        (
+            with("/issuers/1", json!({"issuer": "https://b.example"})),
+            "issuers[1].cluster",
+            "neither `cluster` nor `jwks`",
+        ),
+        (
+            with(
+                "/issuers/1",
+                json!({"issuer": "https://b.example", "jwks": {"keys": []}}),
+            ),
+            "issuers[1].jwks",
+            "no key that can verify",
+        ),
+        (
+            with(
+                "/issuers/1",
+                json!({"issuer": "https://b.example", "jwks": []}),
+            ),
+            "issuers[1].jwks",
+            "a JWK set",
+        ),
+        (
+            with(
+                "/issuers/1",
+                json!({"issuer": "https://b.example", "jwks": {"keys": []}, "jwks_uri": "https://b.example/k"}),
+            ),
+            "issuers[1].jwks_uri",
+            "beside `jwks`",
+        ),
+        (
+            with("/resources/0/resource", json!("/mcp")),
+            "resources[0].resource",
+            "an absolute URL",
+        ),
+        (
+            with(
+                "/resources/0/resource",
+                json!("https://mcp.example.com/mcp#x"),
+            ),
+            "resources[0].resource",
+            "without a fragment",
+        ),
+        (
+            with(
+                "/resources/0/resource",
+                json!("https://mcp.example.com/mcp?x"),
+            ),
+            "resources[0].resource",
+            "without a query",
+        ),
+        (
+            with(
+                "/resources/0/resource",
+                json!("https://MCP.example.com/mcp"),
+            ),
+            "resources[0].resource",
+            "host in lower case",
+        ),
+        (
+            with("/resources/0/resource", json!("ftp://mcp.example.com/mcp")),
+            "resources[0].resource",
+            "https",
+        ),
+        (
+            with(
+                "/resources/0/resource",
+                json!("https://mcp.example.com/a/../mcp"),
+            ),
+            "resources[0].resource",
+            "a plain path",
+        ),
+        (
+            with(
+                "/resources/0/resource",
+                json!("https://mcp.example.com/a%2fmcp"),
+            ),
+            "resources[0].resource",
+            "a plain path",
+        ),
+        (
+            with(
+                "/resources/0/resource",
+                json!("https://{t}.example.com/mcp"),
+            ),
+            "resources[0].resource",
+            "variables in its path only",
+        ),
+        (
+            with(
+                "/resources/0/resource",
+                json!("https://mcp.example.com/{t/mcp"),
+            ),
+            "resources[0].resource",
+            "plain path",
+        ),
+        (
+            with("/resources/0/path", json!("mcp")),
+            "resources[0].path",
+            "a plain path",
+        ),
+        (
+            with("/resources/0/path", json!("/m//p")),
+            "resources[0].path",
+            "a plain path",
+        ),
+        (
+            with("/resources/0/hosts", json!([])),
+            "resources[0].hosts",
+            "at least one host",
+        ),
+        (
+            with("/resources/0/hosts", json!(["https://mcp.example.com"])),
+            "resources[0].hosts",
+            "a host in lower case",
+        ),
+        (
+            with("/resources/0/issuers", json!(["https://other.example"])),
+            "resources[0].issuers",
+            "byte for byte",
+        ),
+        (
+            with("/resources/0/issuers", json!([])),
+            "resources[0].issuers",
+            "at least one",
+        ),
+        (
+            with("/resources/0/scopes", json!(["a b"])),
+            "resources[0].scopes",
+            "RFC 6749",
+        ),
+        (
+            with("/resources/0/scopes_supported", json!(["a\"b"])),
+            "resources[0].scopes_supported",
+            "RFC 6749",
+        ),
+        (
+            with("/resources/0/scope_hierarchy", json!({"a": ["b\\"]})),
+            "resources[0].scope_hierarchy",
+            "RFC 6749",
+        ),
+        (
+            with("/resources/0/require_claims", json!({"tenant": []})),
+            "resources[0].require_claims.tenant",
+            "at least one value",
+        ),
+        (
+            with("/resources/0/require_claims", json!({"tenant": ["{t}"]})),
+            "resources[0].require_claims.tenant",
+            "a variable of the resource's path",
+        ),
+        (
+            with("/resources/0/require_claims", json!({"/a~2": ["x"]})),
+            "resources[0].require_claims./a~2",
+            "RFC 6901",
+        ),
+        (
+            with("/resources/0/identity_headers", json!({"sub": "X-Sub"})),
+            "resources[0].identity_headers.sub",
+            "a-z, 0-9",
+        ),
+        (
+            with(
+                "/resources/0/identity_headers",
+                json!({"sub": "authorization"}),
+            ),
+            "resources[0].identity_headers.sub",
+            "that HTTP itself does not use",
+        ),
+        (
+            with(
+                "/resources/0/identity_headers",
+                json!({"sub": "x", "iss": "x"}),
+            ),
+            "resources[0].identity_headers.sub",
+            "of its own",
+        ),
+        (
+            with(
+                "/resources/0/allowed_origins",
+                json!(["https://app.example.com/"]),
+            ),
+            "resources[0].allowed_origins",
+            "without a path",
+        ),
+        (
+            with("/resources/1", json!({"resource": "https://b.example/mcp"})),
+            "resources[1]",
+            "a path of its own",
+        ),
+        (
+            with("/limits", json!({"token_bytes": 10})),
+            "limits.token_bytes",
+            "256 to 65536",
+        ),
+        (
+            with("/limits", json!({"held_requests": 0})),
+            "limits.held_requests",
+            "1 to 65536",
+        ),
+        (with("/mode", json!("off")), "mode", "unknown variant `off`"),
+        (with("/enabled", json!("yes")), "enabled", "invalid type"),
+        (
+            with("/issuers", json!([])),
+            "issuers",
+            "at least one issuer",
+        ),
+        (
+            with("/resources", json!([])),
+            "resources",
+            "at least one resource",
+        ),
+    ] {
+        let error = parse(&config).expect_err(&config.to_string()).to_string();
+        assert!(error.contains(&format!("`{field}`")), "{field}: {error}");
+        assert!(error.contains(says), "{says}: {error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn what_is_not_an_object_of_the_shape_is_refused() {
+    for (text, says) in [
+        ("", "found nothing"),
+        (" \n", "found nothing"),
+        ("{}", "missing field `issuers`"),
+        ("[]", "invalid"),
+        ("{", "EOF"),
+        (
+            r#"{"issuers":[],"issuers":[],"resources":[]}"#,
+            "duplicate field `issuers`",
+        ),
+        (r#"{"issuers":[],"resources":[]} x"#, "trailing characters"),
+        ("\u{ff}", "expected value"),
+    ] {
+        let error = Config::parse(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(says), "{text:?}: {error}");
+    }
+    assert!(Config::parse(b"\xff\xfe").is_err());
+}
+
+#[test]
+fn two_resources_may_share_a_path_on_different_hosts() {
+    let config = json!({
+        "issuers": [{"issuer": "https://auth.example.com", "cluster": "auth"}],
+        "resources": [
+            {"resource": "https://a.example/mcp", "hosts": ["a.example"]},
+            {"resource": "https://b.example/mcp", "hosts": ["b.example"]},
+        ],
+    });
+    assert!(parse(&config).is_ok());
+}
+
+#[test]
+fn what_is_unwise_is_said() {
+    for (config, says) in [
+        (
+            with("/resources/0/resource", json!("http://mcp.example.com/mcp")),
+            "is not https",
+        ),
+        (
+            with("/issuers/0/issuer", json!("http://auth.example.com")),
+            "is not https",
+        ),
+        (
+            with("/resources/0/scopes", json!(["offline_access"])),
+            "offline_access",
+        ),
+    ] {
+        let config = parse(&config).unwrap();
+        assert!(
+            config.warnings.iter().any(|warning| warning.contains(says)),
+            "{:?}",
+            config.warnings
+        );
+    }
+    let local = with("/resources/0/resource", json!("http://127.0.0.1:8080/mcp"));
+    assert_eq!(parse(&local).unwrap().warnings, Vec::<String>::new());
+}

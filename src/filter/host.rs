@@ -1,0 +1,173 @@
+//! Every call to the host, each with its failure as a value.
+//!
+//! Only getters that return bytes are used: the string getters of the SDK panic on a byte that is
+//! not UTF-8, which costs the worker.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use log::error;
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::{BufferType, MapType, MetricType};
+
+use crate::gate::Edits;
+use crate::head::Head;
+use crate::keys::{Fetch, FetchOutcome, MAX_RESPONSE_BYTES};
+use crate::reply::Reply;
+use crate::time::UnixNanos;
+
+/// The host failed, or refused a call.
+#[derive(Debug)]
+pub(super) struct HostError;
+
+type Result<T> = std::result::Result<T, HostError>;
+
+/// What filter state says of a request: the interlock behind the filter looks for it.
+#[derive(Clone, Copy)]
+pub(super) enum Mark {
+    Allow,
+    Pass,
+}
+
+pub(super) fn now() -> UnixNanos {
+    let since_epoch = hostcalls::get_current_time()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .unwrap_or_default();
+    UnixNanos::ZERO.saturating_add(since_epoch)
+}
+
+pub(super) fn configuration() -> Result<Vec<u8>> {
+    hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX)
+        .map(Option::unwrap_or_default)
+        .map_err(|_| HostError)
+}
+
+/// A single request header: for the path, and the authority where hosts matter.
+pub(super) fn request_header(name: &str) -> Result<Option<Vec<u8>>> {
+    hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name).map_err(|_| HostError)
+}
+
+pub(super) fn request_head() -> Result<Head> {
+    hostcalls::get_map_bytes(MapType::HttpRequestHeaders)
+        .map(Head::new)
+        .map_err(|_| HostError)
+}
+
+pub(super) fn edit_request(edits: &Edits) -> Result<()> {
+    for name in &edits.remove {
+        hostcalls::remove_map_value(MapType::HttpRequestHeaders, name).map_err(|_| HostError)?;
+    }
+    for (name, value) in &edits.set {
+        hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value.as_bytes()))
+            .map_err(|_| HostError)?;
+    }
+    Ok(())
+}
+
+pub(super) fn mark(mark: Mark) -> Result<()> {
+    let value: &[u8] = match mark {
+        Mark::Allow => b"allow",
+        Mark::Pass => b"pass",
+    };
+    hostcalls::set_property(vec!["mcp_auth"], Some(value)).map_err(|_| HostError)
+}
+
+/// Why a request was, or in observe mode would have been, refused: for access logs.
+pub(super) fn mark_reason(reason: &str) {
+    if hostcalls::set_property(vec!["mcp_auth_reason"], Some(reason.as_bytes())).is_err() {
+        error!("the host refused filter state for a reason");
+    }
+}
+
+pub(super) fn send(reply: &Reply) -> Result<()> {
+    let headers = reply
+        .headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let body = (!reply.body.is_empty()).then_some(reply.body.as_bytes());
+    hostcalls::send_http_response(u32::from(reply.status), headers, body).map_err(|_| HostError)
+}
+
+pub(super) fn resume_request() -> Result<()> {
+    hostcalls::resume_http_request().map_err(|_| HostError)
+}
+
+/// Makes the following calls be about this context.
+pub(super) fn act_for(context: u32) -> Result<()> {
+    hostcalls::set_effective_context(context).map_err(|_| HostError)
+}
+
+/// Has the root's tick come every `period`, from whichever context this is called.
+pub(super) fn tick_every(period: Duration) {
+    if hostcalls::set_tick_period(period).is_err() {
+        error!("the host refused a tick period");
+    }
+}
+
+/// Sends a fetch; the root must be the context that is called by the host.
+pub(super) fn dispatch(fetch: &Fetch) -> Result<u32> {
+    let path = match fetch.url.path_and_query() {
+        "" => "/",
+        path => path,
+    };
+    let headers = vec![
+        (":method", "GET"),
+        (":scheme", fetch.url.scheme()),
+        (":authority", fetch.url.authority()),
+        (":path", path),
+        ("accept", "application/json"),
+        (
+            "user-agent",
+            concat!("mcp-auth-filter/", env!("CARGO_PKG_VERSION")),
+        ),
+    ];
+    hostcalls::dispatch_http_call(&fetch.cluster, headers, None, Vec::new(), fetch.timeout)
+        .map_err(|_| HostError)
+}
+
+/// What came of a fetch, within its callback.
+pub(super) fn fetch_outcome(headers: usize, body_bytes: usize) -> FetchOutcome {
+    // Asking for headers that are not there panics in the SDK: a reset has none.
+    if headers == 0 {
+        return FetchOutcome::Failed;
+    }
+    if body_bytes > MAX_RESPONSE_BYTES {
+        return FetchOutcome::TooLarge;
+    }
+    let status = hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status")
+        .ok()
+        .flatten()
+        .and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
+    let body = if body_bytes == 0 {
+        Some(Vec::new())
+    } else {
+        hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, body_bytes)
+            .ok()
+            .flatten()
+    };
+    match (status, body) {
+        (Some(status), Some(body)) => FetchOutcome::Response { status, body },
+        (Some(_), None) | (None, Some(_) | None) => FetchOutcome::Failed,
+    }
+}
+
+pub(super) fn define_counter(name: &str) -> Option<u32> {
+    hostcalls::define_metric(MetricType::Counter, name).ok()
+}
+
+pub(super) fn define_gauge(name: &str) -> Option<u32> {
+    hostcalls::define_metric(MetricType::Gauge, name).ok()
+}
+
+pub(super) fn count(metric: u32) {
+    if hostcalls::increment_metric(metric, 1).is_err() {
+        error!("the host refused a counter");
+    }
+}
+
+pub(super) fn record(metric: u32, value: u64) {
+    if hostcalls::record_metric(metric, value).is_err() {
+        error!("the host refused a gauge");
+    }
+}

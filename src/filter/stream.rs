@@ -1,0 +1,78 @@
+//! A stream's context: it hands its request to the worker, and lets nothing through undecided.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use log::error;
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+use super::host;
+use super::root::Shared;
+use super::worker::Phase;
+use crate::held::StreamId;
+
+pub(super) struct Stream {
+    id: StreamId,
+    worker: Shared,
+    phase: Rc<Cell<Phase>>,
+}
+
+impl Stream {
+    pub(super) fn new(id: u32, worker: Shared) -> Self {
+        Self {
+            id: StreamId(id),
+            worker,
+            phase: Rc::new(Cell::new(Phase::Stopped)),
+        }
+    }
+
+    fn action(&self) -> Action {
+        match self.phase.get() {
+            Phase::Stopped => Action::Pause,
+            Phase::Forwarded => Action::Continue,
+        }
+    }
+}
+
+impl Context for Stream {
+    fn on_done(&mut self) -> bool {
+        if let Ok(mut worker) = self.worker.try_borrow_mut()
+            && let Some(worker) = worker.as_mut()
+        {
+            worker.end(self.id);
+        }
+        true
+    }
+}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
+        let decided = match self.worker.try_borrow_mut() {
+            Ok(mut worker) => match worker.as_mut() {
+                Some(worker) => {
+                    worker.begin(self.id, &self.phase);
+                    true
+                }
+                None => false,
+            },
+            Err(_) => false,
+        };
+        if !decided {
+            error!("a request came without a configuration: it is refused");
+            if host::send(&crate::reply::internal()).is_err() {
+                error!("the host did not send a response; the request stays stopped");
+            }
+        }
+        self.action()
+    }
+
+    // A host that is told to go on with paused headers may still send bodies here.
+    fn on_http_request_body(&mut self, _body_bytes: usize, _end_of_stream: bool) -> Action {
+        self.action()
+    }
+
+    fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
+        self.action()
+    }
+}

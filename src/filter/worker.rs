@@ -1,0 +1,331 @@
+//! What one worker has for one configuration, and how a decision is carried out.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use log::{error, info, warn};
+
+use super::host::{self, Mark};
+use super::metrics::Metrics;
+use crate::config::{Config, IssuerId, KeySource};
+use crate::evidence::escaped;
+use crate::gate::{self, Decision, Refusal};
+use crate::head::Head;
+use crate::held::{Full, Held, StreamId};
+use crate::keys::{Command, Event, FetchId, FetchOutcome, Keys};
+use crate::reason::{Fault, Reason};
+use crate::resource::Route;
+use crate::resource::host::Authority;
+use crate::time::UnixNanos;
+
+/// The longest time between two ticks: a wall clock may jump, and nothing else wakes the root.
+const LONGEST_TICK: Duration = Duration::from_secs(1);
+/// The shortest one: how long a stream's wish for a fetch waits for the root.
+const SHORTEST_TICK: Duration = Duration::from_millis(1);
+
+/// How far a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Not decided, or answered here: nothing of it may go on.
+    Stopped,
+    /// Sent on its way.
+    Forwarded,
+}
+
+/// A request that waits, with what is needed to decide again.
+pub(super) struct HeldRequest {
+    route: Route,
+    head: Head,
+    phase: Rc<Cell<Phase>>,
+}
+
+/// What one worker has for one configuration.
+pub(super) struct Worker {
+    root: u32,
+    config: Config,
+    needs_authority: bool,
+    keys: Keys,
+    held: Held<HeldRequest>,
+    /// The host's token of each call under way.
+    calls: BTreeMap<u32, FetchId>,
+    metrics: Metrics,
+}
+
+impl Worker {
+    pub(super) fn new(root: u32, config: Config) -> Self {
+        let now = host::now();
+        let seed = now.as_secs() ^ u64::from(root);
+        Self {
+            root,
+            needs_authority: gate::needs_authority(&config),
+            keys: Keys::new(&config, now, seed),
+            held: Held::new(config.limits.held_requests),
+            calls: BTreeMap::new(),
+            metrics: Metrics::default(),
+            config,
+        }
+    }
+
+    /// A request's headers have come. Called in the context of its stream.
+    pub(super) fn begin(&mut self, stream: StreamId, phase: &Rc<Cell<Phase>>) {
+        let Ok(path) = host::request_header(":path") else {
+            return self.give_up(phase);
+        };
+        let authority = if self.needs_authority {
+            host::request_header(":authority")
+        } else {
+            Ok(None)
+        };
+        let Ok(authority) = authority else {
+            return self.give_up(phase);
+        };
+        let authority = match &authority {
+            _ if !self.needs_authority => Authority::NotRead,
+            Some(authority) => Authority::Present(authority),
+            None => Authority::Missing,
+        };
+        let route = gate::route(&self.config, path.as_deref(), authority);
+        if route == Route::Foreign {
+            return self.carry_out(Decision::Pass, None, phase);
+        }
+        let Ok(head) = host::request_head() else {
+            return self.give_up(phase);
+        };
+        self.decide(stream, route, head, phase, None);
+    }
+
+    /// A stream has ended.
+    pub(super) fn end(&mut self, stream: StreamId) {
+        if self.held.forget(stream) {
+            self.metrics.held(self.held.len());
+        }
+    }
+
+    /// Time has passed. Called in the context of the root.
+    pub(super) fn tick(&mut self) {
+        let now = host::now();
+        self.keys.handle_tick(now);
+        self.work(now);
+        for (stream, _, request) in self.held.take_overdue(now) {
+            self.on_behalf_of(stream, |worker| {
+                let HeldRequest { route, head, phase } = request;
+                let decision =
+                    gate::refuse(&worker.config, &route, &head, Reason::KeysUnavailable, now);
+                worker.carry_out_later(decision, &head, &phase);
+            });
+        }
+        self.metrics.held(self.held.len());
+        self.plan(now);
+    }
+
+    /// A call has ended. Called in the context of the root.
+    pub(super) fn response(&mut self, call: u32, headers: usize, body_bytes: usize) {
+        let Some(fetch) = self.calls.remove(&call) else {
+            return;
+        };
+        let now = host::now();
+        self.keys
+            .handle_response(fetch, host::fetch_outcome(headers, body_bytes), now);
+        self.work(now);
+        self.plan(now);
+    }
+
+    /// Sets the next tick to when something is to be done.
+    pub(super) fn plan(&self, now: UnixNanos) {
+        let next = [self.keys.poll_timeout(), self.held.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min();
+        let wait = next.map_or(LONGEST_TICK, |next| next.since(now));
+        host::tick_every(wait.clamp(SHORTEST_TICK, LONGEST_TICK));
+    }
+
+    /// Carries out what the keys want done.
+    fn work(&mut self, now: UnixNanos) {
+        while let Some(command) = self.keys.next_command() {
+            match command {
+                Command::Fetch(fetch) => match host::dispatch(&fetch) {
+                    Ok(call) => {
+                        self.calls.insert(call, fetch.id);
+                    }
+                    Err(host::HostError) => {
+                        warn!(
+                            "keys: cluster {} cannot be called: is it configured and resolved?",
+                            escaped(&fetch.cluster)
+                        );
+                        self.keys
+                            .handle_response(fetch.id, FetchOutcome::Failed, now);
+                    }
+                },
+                Command::Wake(issuer) => self.wake(issuer, now),
+                Command::Report(issuer, event) => self.report(issuer, &event),
+            }
+        }
+    }
+
+    fn wake(&mut self, issuer: IssuerId, now: UnixNanos) {
+        for (stream, deadline, request) in self.held.take_for(issuer) {
+            self.on_behalf_of(stream, |worker| {
+                let HeldRequest { route, head, phase } = request;
+                worker.decide(stream, route, head, &phase, Some((deadline, now)));
+            });
+        }
+        self.metrics.held(self.held.len());
+    }
+
+    /// Decides, at first or, for a stream that waited, `again` with its old deadline.
+    fn decide(
+        &mut self,
+        stream: StreamId,
+        route: Route,
+        head: Head,
+        phase: &Rc<Cell<Phase>>,
+        again: Option<(UnixNanos, UnixNanos)>,
+    ) {
+        let now = again.map_or_else(host::now, |(_, now)| now);
+        let mut decision = gate::decide(&self.config, &route, &head, &mut self.keys, now);
+        if let Decision::Wait(issuer) = decision {
+            let deadline =
+                again.map_or_else(|| self.deadline(issuer, now), |(deadline, _)| deadline);
+            let request = HeldRequest {
+                route,
+                head,
+                phase: Rc::clone(phase),
+            };
+            match self.held.hold(stream, issuer, deadline, request) {
+                Ok(()) => {
+                    self.metrics.held(self.held.len());
+                    return self.plan(now);
+                }
+                Err(Full(HeldRequest { route, head, .. })) => {
+                    decision =
+                        gate::refuse(&self.config, &route, &head, Reason::TooManyWaiting, now);
+                    return self.carry_out(decision, Some(&head), phase);
+                }
+            }
+        }
+        if again.is_some() {
+            self.carry_out_later(decision, &head, phase);
+        } else {
+            self.carry_out(decision, Some(&head), phase);
+        }
+    }
+
+    fn deadline(&self, issuer: IssuerId, now: UnixNanos) -> UnixNanos {
+        match self.config.issuer(issuer).map(|issuer| &issuer.keys) {
+            Some(KeySource::Remote(remote)) => now.saturating_add(remote.timings.timeout),
+            Some(KeySource::Inline(_)) | None => now,
+        }
+    }
+
+    /// Carries out a decision on a stream whose headers were paused.
+    fn carry_out_later(&mut self, decision: Decision, head: &Head, phase: &Rc<Cell<Phase>>) {
+        self.carry_out(decision, Some(head), phase);
+        if phase.get() == Phase::Forwarded && host::resume_request().is_err() {
+            error!("the host did not resume a request");
+        }
+    }
+
+    fn carry_out(&mut self, decision: Decision, head: Option<&Head>, phase: &Rc<Cell<Phase>>) {
+        self.metrics.decided(&self.config, &decision);
+        let forwarded = match &decision {
+            Decision::Pass => host::mark(Mark::Pass),
+            Decision::Allow(edits) => {
+                host::edit_request(edits).and_then(|()| host::mark(Mark::Allow))
+            }
+            Decision::Observe(refusal, edits) => {
+                self.log_refusal(refusal, head);
+                host::mark_reason(refusal.reason.label());
+                host::edit_request(edits).and_then(|()| host::mark(Mark::Pass))
+            }
+            Decision::Answer(reply) => return self.send(reply),
+            Decision::Refuse(refusal, reply) => {
+                self.log_refusal(refusal, head);
+                host::mark_reason(refusal.reason.label());
+                return self.send(reply);
+            }
+            // Held by the caller: it stays stopped.
+            Decision::Wait(_) => return,
+        };
+        match forwarded {
+            Ok(()) => phase.set(Phase::Forwarded),
+            Err(host::HostError) => self.give_up(phase),
+        }
+    }
+
+    fn send(&self, reply: &crate::reply::Reply) {
+        if host::send(reply).is_err() {
+            error!("the host did not send a response; the request stays stopped");
+        }
+    }
+
+    /// The host failed: the request was not judged, so it does not pass.
+    fn give_up(&self, phase: &Rc<Cell<Phase>>) {
+        phase.set(Phase::Stopped);
+        error!("a host call failed: the request is refused");
+        self.send(&crate::reply::internal());
+    }
+
+    /// Runs `act` in the context of a stream, then returns to the root's.
+    fn on_behalf_of(&mut self, stream: StreamId, act: impl FnOnce(&mut Self)) {
+        if host::act_for(stream.0).is_ok() {
+            act(self);
+        }
+        if host::act_for(self.root).is_err() {
+            error!("the host does not know the root context");
+        }
+    }
+
+    fn report(&mut self, issuer: IssuerId, event: &Event) {
+        self.metrics.key_event(&self.config, issuer, event);
+        let Some(name) = self
+            .config
+            .issuer(issuer)
+            .map(|issuer| issuer.policy.issuer.as_str())
+        else {
+            return;
+        };
+        match event {
+            Event::Refreshed { keys } => info!("keys: issuer {name}: {keys} keys fetched"),
+            Event::KeySkipped(key) => warn!("keys: issuer {name}: {key}"),
+            Event::FetchFailed { error, retry_in } => {
+                warn!(
+                    "keys: issuer {name}: {error}; next try in {} ms",
+                    retry_in.as_millis()
+                );
+            }
+        }
+    }
+
+    /// One line: whom it was for, what was expected and what was found. Never the token.
+    fn log_refusal(&self, refusal: &Refusal, head: Option<&Head>) {
+        // A request without a token is how every login begins.
+        if refusal.reason == Reason::CredentialsMissing {
+            return;
+        }
+        let resource = self
+            .config
+            .resource(refusal.resource)
+            .map_or("", |resource| &resource.label);
+        let issuer = refusal
+            .issuer
+            .and_then(|id| self.config.issuer(id))
+            .map_or("-", |issuer| issuer.policy.issuer.as_str());
+        let request_id = head
+            .and_then(|head| head.values("x-request-id").next().map(<[u8]>::to_vec))
+            .and_then(|id| String::from_utf8(id).ok())
+            .map_or_else(|| "-".to_owned(), |id| escaped(&id));
+        let reason = refusal.reason.label();
+        let found = refusal.found.as_deref().unwrap_or("-");
+        match refusal.reason.fault() {
+            Fault::Outage => warn!(
+                "refused: reason={reason} resource={resource} issuer={issuer} found={found} request_id={request_id}"
+            ),
+            Fault::Request | Fault::Token | Fault::Policy => info!(
+                "refused: reason={reason} resource={resource} issuer={issuer} found={found} request_id={request_id}"
+            ),
+        }
+    }
+}

@@ -1,0 +1,545 @@
+//! The decision table, row by row, without a host.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::reason::{Challenge, Fault};
+use crate::testing;
+
+const NOW: UnixNanos = UnixNanos::from_secs(1_800_000_000);
+const ISSUER: &str = "https://auth.example.com";
+const RESOURCE: &str = "https://mcp.example.com/mcp";
+const METADATA: &str = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp";
+
+fn claims() -> Value {
+    json!({
+        "iss": ISSUER, "aud": RESOURCE, "exp": 1_800_000_600, "iat": 1_800_000_000,
+        "sub": "alice", "client_id": "cli", "scope": "mcp:read mcp:write",
+    })
+}
+
+fn token(claims: &Value) -> String {
+    testing::token("ES256", &json!({"kid": "es256"}), claims)
+}
+
+struct Case {
+    issuer: Value,
+    resource: Value,
+    global: Value,
+    method: &'static str,
+    path: &'static str,
+    headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Case {
+    fn new() -> Self {
+        Self {
+            issuer: json!({"issuer": ISSUER, "jwks": testing::key_set()}),
+            resource: json!({"resource": RESOURCE}),
+            global: json!({}),
+            method: "POST",
+            path: "/mcp",
+            headers: Vec::new(),
+        }
+    }
+
+    fn resource(mut self, name: &str, value: Value) -> Self {
+        self.resource[name] = value;
+        self
+    }
+
+    fn issuer(mut self, name: &str, value: Value) -> Self {
+        self.issuer[name] = value;
+        self
+    }
+
+    fn global(mut self, name: &str, value: Value) -> Self {
+        self.global[name] = value;
+        self
+    }
+
+    fn at(mut self, method: &'static str, path: &'static str) -> Self {
+        self.method = method;
+        self.path = path;
+        self
+    }
+
+    fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers
+            .push((name.to_owned(), value.as_ref().to_vec()));
+        self
+    }
+
+    fn bearer(self, token: &str) -> Self {
+        self.header("authorization", format!("Bearer {token}"))
+    }
+
+    fn decide(&self) -> Decision {
+        let mut config = json!({"issuers": [self.issuer], "resources": [self.resource]});
+        for (name, value) in self.global.as_object().unwrap() {
+            config[name] = value.clone();
+        }
+        let config = Config::parse(config.to_string().as_bytes()).unwrap();
+        let mut keys = Keys::new(&config, NOW, 0);
+        let mut headers = vec![(":method".to_owned(), self.method.as_bytes().to_vec())];
+        headers.extend(self.headers.iter().cloned());
+        let route = route(&config, Some(self.path.as_bytes()), Authority::NotRead);
+        decide(&config, &route, &Head::new(headers), &mut keys, NOW)
+    }
+
+    fn refused(&self) -> (Reason, Reply) {
+        match self.decide() {
+            Decision::Refuse(refusal, reply) => (refusal.reason, reply),
+            other => panic!("expected a refusal, got {other:?}"),
+        }
+    }
+
+    fn allowed(&self) -> Edits {
+        match self.decide() {
+            Decision::Allow(edits) => edits,
+            other => panic!("expected to be allowed, got {other:?}"),
+        }
+    }
+
+    fn answered(&self) -> Reply {
+        match self.decide() {
+            Decision::Answer(reply) => reply,
+            other => panic!("expected an answer, got {other:?}"),
+        }
+    }
+}
+
+fn header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
+    let mut values = reply.headers.iter().filter(|(other, _)| *other == name);
+    let value = values.next().map(|(_, value)| value.as_str());
+    assert!(values.next().is_none(), "{name} is sent twice");
+    value
+}
+
+#[test]
+fn an_ambiguous_path_is_400() {
+    let (reason, reply) = Case::new().at("POST", "//mcp").refused();
+    assert_eq!(reason, Reason::PathAmbiguous);
+    assert_eq!(reply.status, 400);
+    assert_eq!(header(&reply, "www-authenticate"), None);
+}
+
+#[test]
+fn the_metadata_is_served_with_cors() {
+    for (method, path) in [
+        ("GET", "/.well-known/oauth-protected-resource/mcp"),
+        ("HEAD", "/.well-known/oauth-protected-resource/mcp/?x"),
+        ("GET", "/.well-known/oauth-protected-resource"),
+    ] {
+        let reply = Case::new().at(method, path).answered();
+        assert_eq!(reply.status, 200);
+        assert_eq!(header(&reply, "content-type"), Some("application/json"));
+        assert_eq!(header(&reply, "access-control-allow-origin"), Some("*"));
+        assert!(
+            header(&reply, "cache-control")
+                .unwrap()
+                .starts_with("public, max-age=")
+        );
+        let document: Value = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!(document["resource"], RESOURCE);
+        assert_eq!(document["authorization_servers"], json!([ISSUER]));
+    }
+}
+
+#[test]
+fn the_metadata_has_no_other_method() {
+    for method in ["POST", "DELETE", "OPTIONS", "PUT", ""] {
+        let reply = Case::new()
+            .at(method, "/.well-known/oauth-protected-resource/mcp")
+            .answered();
+        assert_eq!(reply.status, 405, "{method}");
+        assert_eq!(header(&reply, "allow"), Some("GET, HEAD, OPTIONS"));
+    }
+}
+
+#[test]
+fn a_preflight_needs_no_token() {
+    for path in ["/mcp", "/.well-known/oauth-protected-resource/mcp"] {
+        let reply = Case::new()
+            .at("OPTIONS", path)
+            .header("origin", "https://app.example.com")
+            .header("access-control-request-method", "POST")
+            .answered();
+        assert_eq!(reply.status, 204);
+        assert_eq!(reply.body, "");
+        assert_eq!(header(&reply, "access-control-allow-origin"), Some("*"));
+        let allowed = header(&reply, "access-control-allow-headers").unwrap();
+        for name in [
+            "Authorization",
+            "Mcp-Session-Id",
+            "MCP-Protocol-Version",
+            "Mcp-Method",
+            "Mcp-Name",
+        ] {
+            assert!(allowed.contains(name), "{name}");
+        }
+    }
+    // Without its two headers it is a request like any other.
+    assert_eq!(
+        Case::new().at("OPTIONS", "/mcp").refused().0,
+        Reason::CredentialsMissing
+    );
+    let plain = Case::new()
+        .at("OPTIONS", "/mcp")
+        .header("origin", "https://app.example.com");
+    assert_eq!(plain.refused().0, Reason::CredentialsMissing);
+}
+
+#[test]
+fn what_is_of_no_resource_passes() {
+    let case = Case::new()
+        .at("GET", "/health")
+        .header("authorization", "Bearer x, Bearer y");
+    assert!(matches!(case.decide(), Decision::Pass));
+}
+
+#[test]
+fn without_a_bearer_token_the_challenge_has_no_error() {
+    for case in [
+        Case::new(),
+        Case::new().header("authorization", "Basic YTpi"),
+        Case::new().at("POST", "/mcp?access_token=x"),
+    ] {
+        let (_, reply) = case
+            .resource("scopes", json!(["mcp:read", "mcp:write"]))
+            .refused();
+        assert_eq!(reply.status, 401);
+        assert_eq!(
+            header(&reply, "www-authenticate").unwrap(),
+            format!("Bearer resource_metadata=\"{METADATA}\", scope=\"mcp:read mcp:write\"")
+        );
+        assert_eq!(header(&reply, "cache-control"), Some("no-store"));
+        assert_eq!(header(&reply, "access-control-allow-origin"), None);
+    }
+}
+
+#[test]
+fn two_credentials_are_400() {
+    let good = token(&claims());
+    let separate = Case::new().bearer(&good).bearer(&good);
+    let joined = Case::new().bearer(&format!("{good},Bearer {good}"));
+    for case in [separate, joined] {
+        let (reason, reply) = case.refused();
+        assert_eq!(reason, Reason::MultipleCredentials);
+        assert_eq!(reply.status, 400);
+    }
+}
+
+#[test]
+fn a_bad_token_is_401_with_its_reason() {
+    let change = |name: &str, value: Value| {
+        let mut claims = claims();
+        claims[name] = value;
+        token(&claims)
+    };
+    for (token, expected) in [
+        ("x".to_owned(), Reason::TokenMalformed),
+        ("x".repeat(20_000), Reason::TokenTooLarge),
+        (
+            change("iss", json!("https://evil.example")),
+            Reason::IssuerNotAllowed,
+        ),
+        (
+            change("aud", json!("https://mcp.example.com/other")),
+            Reason::AudienceNotAllowed,
+        ),
+        (change("exp", json!(1_799_999_000)), Reason::Expired),
+        (change("exp", json!("1800000600")), Reason::ClaimsMalformed),
+        (change("nbf", json!(1_800_000_100)), Reason::NotYetValid),
+        (change("iat", json!(1_800_000_100)), Reason::IssuedInFuture),
+        (
+            testing::token("ES256", &json!({"kid": "no"}), &claims()),
+            Reason::KeyUnknown,
+        ),
+        (
+            testing::token("ES256", &json!({"kid": "rs256"}), &claims()),
+            Reason::KeyMismatch,
+        ),
+        (
+            testing::token("ES256", &json!({"typ": "dpop+jwt"}), &claims()),
+            Reason::TokenTypeNotAllowed,
+        ),
+        (
+            testing::token("ES256", &json!({"crit": ["x"]}), &claims()),
+            Reason::CriticalHeader,
+        ),
+    ] {
+        let (reason, reply) = Case::new().bearer(&token).refused();
+        assert_eq!(reason, expected);
+        assert_eq!(reply.status, 401);
+        let description = expected.answer().description;
+        assert_eq!(
+            header(&reply, "www-authenticate").unwrap(),
+            format!(
+                "Bearer error=\"invalid_token\", error_description=\"{description}\", resource_metadata=\"{METADATA}\""
+            )
+        );
+        let body: Value = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!(
+            body,
+            json!({"error": "invalid_token", "error_description": description})
+        );
+    }
+}
+
+#[test]
+fn a_missing_scope_is_403_with_all_that_are_needed() {
+    let case = Case::new()
+        .bearer(&token(&claims()))
+        .resource("scopes", json!(["mcp:read", "mcp:admin"]));
+    let (reason, reply) = case.refused();
+    assert_eq!(reason, Reason::ScopeInsufficient);
+    assert_eq!(reply.status, 403);
+    let challenge = header(&reply, "www-authenticate").unwrap();
+    assert!(challenge.starts_with(&format!(
+        "Bearer error=\"insufficient_scope\", scope=\"mcp:read mcp:admin\", resource_metadata=\"{METADATA}\""
+    )));
+    Case::new()
+        .bearer(&token(&claims()))
+        .resource("scopes", json!(["mcp:list"]))
+        .resource("scope_hierarchy", json!({"mcp:write": ["mcp:list"]}))
+        .allowed();
+}
+
+#[test]
+fn a_claim_that_no_scope_can_mend_is_403_without_a_challenge() {
+    let case = |values: Value| {
+        let mut claims = claims();
+        claims["tenant"] = json!(["acme", "other"]);
+        claims["aud"] = json!("https://mcp.example.com/t/acme/mcp");
+        Case::new()
+            .at("POST", "/t/acme/mcp")
+            .bearer(&token(&claims))
+            .resource("resource", json!("https://mcp.example.com/t/{ns}/mcp"))
+            .resource("require_claims", json!({"tenant": values}))
+    };
+    case(json!(["{ns}"])).allowed();
+    let (reason, reply) = case(json!(["ac{ns}"])).refused();
+    assert_eq!(reason, Reason::ClaimNotAllowed);
+    assert_eq!(reply.status, 403);
+    assert_eq!(header(&reply, "www-authenticate"), None);
+}
+
+#[test]
+fn a_token_of_one_tenant_is_not_for_another() {
+    let mut claims = claims();
+    claims["aud"] = json!("https://mcp.example.com/t/acme/mcp");
+    let case = |path| {
+        Case::new()
+            .at("POST", path)
+            .bearer(&token(&claims))
+            .resource("resource", json!("https://mcp.example.com/t/{ns}/mcp"))
+    };
+    case("/t/acme/mcp").allowed();
+    let (reason, reply) = case("/t/other/mcp").refused();
+    assert_eq!(reason, Reason::AudienceNotAllowed);
+    assert!(header(&reply, "www-authenticate").unwrap().contains(
+        "resource_metadata=\"https://mcp.example.com/.well-known/oauth-protected-resource/t/other/mcp\""
+    ));
+}
+
+#[test]
+fn keys_that_cannot_be_had_are_503_and_never_a_challenge() {
+    let config = json!({
+        "issuers": [{"issuer": ISSUER, "cluster": "auth"}],
+        "resources": [{"resource": RESOURCE}],
+    });
+    let config = Config::parse(config.to_string().as_bytes()).unwrap();
+    let mut keys = Keys::new(&config, NOW, 0);
+    let head = Head::new(vec![
+        (":method".to_owned(), b"POST".to_vec()),
+        (
+            "authorization".to_owned(),
+            format!("Bearer {}", token(&claims())).into_bytes(),
+        ),
+    ]);
+    let route = route(&config, Some(b"/mcp"), Authority::NotRead);
+    assert!(matches!(
+        decide(&config, &route, &head, &mut keys, NOW),
+        Decision::Wait(IssuerId(0))
+    ));
+    for reason in Reason::ALL
+        .iter()
+        .filter(|reason| reason.fault() == Fault::Outage)
+    {
+        let Decision::Refuse(_, reply) = refuse(&config, &route, &head, *reason, NOW) else {
+            panic!("{reason:?} is a refusal");
+        };
+        assert_eq!(reply.status, 503);
+        assert_eq!(header(&reply, "retry-after"), Some("1"));
+        assert_eq!(header(&reply, "www-authenticate"), None);
+        assert!(!reply.body.contains("invalid_token"));
+    }
+}
+
+#[test]
+fn what_is_allowed_goes_on_without_the_token_and_with_its_identity() {
+    let edits = Case::new()
+        .bearer(&token(&claims()))
+        .header("x-mcp-sub", "mallory")
+        .header("x_mcp_sub", "mallory")
+        .header("x_mcp-client_id", "mallory")
+        .header("x-mcp-subject", "kept")
+        .allowed();
+    assert_eq!(
+        edits.remove,
+        ["authorization", "x_mcp_sub", "x_mcp-client_id"]
+    );
+    let set: Vec<(&str, &str)> = edits
+        .set
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(
+        set,
+        [
+            ("x-mcp-sub", "alice"),
+            ("x-mcp-client-id", "cli"),
+            ("x-mcp-scope", "mcp:read mcp:write"),
+            ("x-mcp-issuer", ISSUER),
+        ]
+    );
+    let kept = Case::new()
+        .bearer(&token(&claims()))
+        .resource("forward_token", json!(true))
+        .allowed();
+    assert_eq!(kept.remove, Vec::<String>::new());
+}
+
+#[test]
+fn a_claim_that_is_absent_leaves_no_header_of_the_clients() {
+    let mut claims = claims();
+    claims.as_object_mut().unwrap().remove("sub");
+    let edits = Case::new()
+        .bearer(&token(&claims))
+        .header("x-mcp-sub", "mallory")
+        .allowed();
+    assert!(edits.remove.contains(&"x-mcp-sub".to_owned()));
+    assert!(edits.set.iter().all(|(name, _)| name != "x-mcp-sub"));
+}
+
+#[test]
+fn a_claim_cannot_break_out_of_its_header() {
+    let mut claims = claims();
+    claims["sub"] = json!(" a\r\nset-cookie: x=1\u{0}é% ");
+    let edits = Case::new().bearer(&token(&claims)).allowed();
+    assert_eq!(edits.set[0].1, "%20a%0D%0Aset-cookie: x=1%00%C3%A9%25%20");
+}
+
+#[test]
+fn origins_that_are_not_allowed_are_403() {
+    let case = |origin: &str| {
+        Case::new()
+            .bearer(&token(&claims()))
+            .header("origin", origin)
+            .resource("allowed_origins", json!(["https://app.example.com"]))
+    };
+    case("https://app.example.com").allowed();
+    for origin in [
+        "https://evil.example",
+        "null",
+        "",
+        "https://app.example.com.",
+    ] {
+        let (reason, reply) = case(origin).refused();
+        assert_eq!(reason, Reason::OriginNotAllowed, "{origin}");
+        assert_eq!(reply.status, 403);
+        assert_eq!(header(&reply, "access-control-allow-origin"), None);
+    }
+    let twice = case("https://app.example.com").header("origin", "https://evil.example");
+    assert_eq!(twice.refused().0, Reason::OriginNotAllowed);
+}
+
+#[test]
+fn a_browser_may_read_a_refusal() {
+    let open = Case::new().header("origin", "https://app.example.com");
+    let (_, reply) = open.refused();
+    assert_eq!(header(&reply, "access-control-allow-origin"), Some("*"));
+    assert_eq!(
+        header(&reply, "access-control-expose-headers"),
+        Some("WWW-Authenticate, Mcp-Session-Id")
+    );
+    let listed = Case::new()
+        .header("origin", "https://app.example.com")
+        .resource("allowed_origins", json!(["https://app.example.com"]));
+    let (_, reply) = listed.refused();
+    assert_eq!(
+        header(&reply, "access-control-allow-origin"),
+        Some("https://app.example.com")
+    );
+    assert_eq!(header(&reply, "vary"), Some("Origin"));
+    let left = Case::new()
+        .header("origin", "https://app.example.com")
+        .resource("cors", json!(false));
+    assert_eq!(
+        header(&left.refused().1, "access-control-allow-origin"),
+        None
+    );
+}
+
+#[test]
+fn the_kill_switch_lets_everything_pass() {
+    for path in ["/mcp", "//mcp", "/.well-known/oauth-protected-resource/mcp"] {
+        let case = Case::new().at("GET", path).global("enabled", json!(false));
+        assert!(matches!(case.decide(), Decision::Pass), "{path}");
+    }
+}
+
+#[test]
+fn observing_refuses_nothing_and_still_strips_identity() {
+    let case = Case::new()
+        .header("x-mcp-sub", "mallory")
+        .global("mode", json!("observe"));
+    let Decision::Observe(refusal, edits) = case.decide() else {
+        panic!("it is observed")
+    };
+    assert_eq!(refusal.reason, Reason::CredentialsMissing);
+    assert_eq!(
+        edits,
+        Edits {
+            remove: vec!["x-mcp-sub".to_owned()],
+            set: Vec::new()
+        }
+    );
+}
+
+#[test]
+fn configured_audiences_replace_the_resource() {
+    let mut claims = claims();
+    claims["aud"] = json!(["api://mcp", "x"]);
+    let case = Case::new()
+        .bearer(&token(&claims))
+        .issuer("audiences", json!(["api://mcp"]));
+    case.allowed();
+    assert_eq!(
+        Case::new().bearer(&token(&claims)).refused().0,
+        Reason::AudienceNotAllowed
+    );
+}
+
+#[test]
+fn every_reason_is_consistent() {
+    let mut labels = std::collections::BTreeSet::new();
+    for reason in Reason::ALL {
+        let answer = reason.answer();
+        assert!(labels.insert(reason.label()), "{reason:?}");
+        assert!(
+            answer
+                .description
+                .bytes()
+                .all(|b| b.is_ascii() && !matches!(b, b'"' | b'\\' | 0..=31))
+        );
+        assert_eq!(
+            answer.status == 401,
+            matches!(answer.challenge, Challenge::Bare | Challenge::WithError)
+                && answer.status != 403
+        );
+        assert_eq!(answer.status == 503, reason.fault() == Fault::Outage);
+        assert!(answer.status != 404);
+    }
+}

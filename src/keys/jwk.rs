@@ -1,0 +1,360 @@
+//! JWK sets (RFC 7517 §5): bytes to the keys that can verify a signature.
+//!
+//! Real sets hold keys for encryption, of types to come, and mistakes. One such key is skipped with
+//! its reason, and the rest is used; only a document that is no set at all is refused.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use crate::evidence::escaped;
+use crate::json::{self, Elements, JsonError, MAX_DEPTH};
+use crate::token::MAX_KID_BYTES;
+use crate::token::signature::{self, Algorithm, KeyError, KeyType, PublicKey};
+
+/// How many keys of a set are looked at, from its beginning.
+pub const MAX_KEYS: usize = 64;
+
+/// A public key, and what it may verify.
+#[derive(Clone, Debug)]
+pub struct VerificationKey {
+    kid: Option<String>,
+    /// The one algorithm it is for; all of its type where the JWK has no `alg`, as Entra's.
+    algorithm: Option<Algorithm>,
+    key: PublicKey,
+}
+
+impl VerificationKey {
+    /// `kid`.
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// Whether `kty`, `crv` and `alg` of the key let it verify signatures of `alg` (RFC 8725 §3.1:
+    /// the key decides, not the token).
+    pub fn fits(&self, alg: Algorithm) -> bool {
+        self.key.key_type() == alg.key_type() && self.algorithm.is_none_or(|own| own == alg)
+    }
+
+    /// Whether the signature is by this key, and the key fits.
+    pub fn verify(&self, alg: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        self.fits(alg) && signature::verify(alg, &self.key, message, signature)
+    }
+}
+
+/// The usable keys of one issuer, in the order of its set.
+#[derive(Clone, Debug, Default)]
+pub struct KeySet {
+    keys: Vec<VerificationKey>,
+}
+
+/// What a set has for a token.
+#[derive(Debug)]
+pub enum Lookup<'a> {
+    /// One key or more to try.
+    Fitting(Vec<&'a VerificationKey>),
+    /// The set has the `kid`, but not for this algorithm.
+    Mismatch,
+    /// No such `kid`; or the token has none, and no key fits.
+    Unknown,
+}
+
+impl KeySet {
+    /// Reads a set. Whether one without a usable key will do is the caller's to say; so is the
+    /// bound on its size in bytes.
+    pub fn parse(bytes: &[u8]) -> Result<(Self, Vec<SkippedKey>), KeySetError> {
+        let Elements { elements, more } = json::parse_elements(bytes, "keys", MAX_KEYS)
+            .map_err(KeySetError::NotJson)?
+            .ok_or(KeySetError::NotAKeySet)?;
+        let mut keys = Vec::with_capacity(elements.len());
+        let mut skipped = Vec::new();
+        for (index, element) in elements.into_iter().enumerate() {
+            let mut skip = |kid, why| skipped.push(SkippedKey { index, kid, why });
+            match element {
+                Err(error) => skip(None, SkipReason::NotStrictJson(error)),
+                Ok(jwk) => match verification_key(&jwk) {
+                    Ok(key) => keys.push(key),
+                    Err(why) => skip(jwk.get("kid").and_then(Value::as_str).map(escaped), why),
+                },
+            }
+        }
+        if more > 0 {
+            skipped.push(SkippedKey {
+                index: MAX_KEYS,
+                kid: None,
+                why: SkipReason::TooManyKeys { more },
+            });
+        }
+        Ok((Self { keys }, skipped))
+    }
+
+    /// How many keys are usable.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The keys for a token with this `kid` and `alg`. A token without `kid` may be by any key
+    /// that fits; one with a `kid` only by the keys that have it.
+    pub fn lookup(&self, kid: Option<&str>, alg: Algorithm) -> Lookup<'_> {
+        let named = || {
+            self.keys
+                .iter()
+                .filter(|key| kid.is_none() || key.kid() == kid)
+        };
+        let fitting: Vec<_> = named().filter(|key| key.fits(alg)).collect();
+        if !fitting.is_empty() {
+            Lookup::Fitting(fitting)
+        } else if kid.is_some() && named().next().is_some() {
+            Lookup::Mismatch
+        } else {
+            Lookup::Unknown
+        }
+    }
+}
+
+/// Why bytes are no JWK set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySetError {
+    /// Not strict JSON on its top level.
+    NotJson(JsonError),
+    /// Not an object with an array `keys`.
+    NotAKeySet,
+}
+
+impl fmt::Display for KeySetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotJson(error) => error.fmt(f),
+            Self::NotAKeySet => f.write_str("not a JSON object with an array \"keys\""),
+        }
+    }
+}
+
+impl std::error::Error for KeySetError {}
+
+/// A key that is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkippedKey {
+    /// Its place in the set, from 0.
+    pub index: usize,
+    /// Its `kid`, escaped and cut for logs.
+    pub kid: Option<String>,
+    /// Why.
+    pub why: SkipReason,
+}
+
+impl fmt::Display for SkippedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key {}", self.index)?;
+        if let Some(kid) = &self.kid {
+            write!(f, " (kid {kid})")?;
+        }
+        write!(f, " is not used: {}", self.why)
+    }
+}
+
+/// Why a key is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// A flaw inside it: a duplicate member, or too deep.
+    NotStrictJson(JsonError),
+    /// Not a JSON object.
+    NotAnObject,
+    /// A member that it needs is absent.
+    MissingMember(&'static str),
+    /// A member is not of its type or length, or not canonical base64url without padding.
+    MalformedMember(&'static str),
+    /// A symmetric key (`oct`): whoever can check could also sign.
+    Symmetric,
+    /// A private key: it is nobody's secret any more.
+    Private,
+    /// A `kty` other than `RSA`, `EC` and `OKP`.
+    UnknownKeyType,
+    /// A `crv` that is not supported.
+    UnknownCurve,
+    /// A `use` other than `sig`.
+    NotForSignatures,
+    /// `key_ops` without `verify`.
+    NotForVerification,
+    /// An `alg` that is not a supported signature algorithm.
+    UnknownAlgorithm,
+    /// An `alg` that is for another type of key or curve.
+    AlgorithmMismatch,
+    /// The numbers are no sound key.
+    Unsound(KeyError),
+    /// The set has `more` keys behind the first [`MAX_KEYS`].
+    TooManyKeys {
+        /// How many.
+        more: usize,
+    },
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotStrictJson(JsonError::TooDeep) => {
+                write!(f, "it is more than {MAX_DEPTH} levels deep")
+            }
+            Self::NotStrictJson(error) => error.fmt(f),
+            Self::NotAnObject => f.write_str("it is not a JSON object"),
+            Self::MissingMember(name) => write!(f, "it has no {name}"),
+            Self::MalformedMember(name) => write!(f, "its {name} is malformed"),
+            Self::Symmetric => f.write_str("it is symmetric"),
+            Self::Private => f.write_str("it is a private key"),
+            Self::UnknownKeyType => f.write_str("its kty is not RSA, EC or OKP"),
+            Self::UnknownCurve => f.write_str("its crv is not supported"),
+            Self::NotForSignatures => f.write_str("its use is not sig"),
+            Self::NotForVerification => f.write_str("its key_ops are without verify"),
+            Self::UnknownAlgorithm => f.write_str("its alg is not a supported signature algorithm"),
+            Self::AlgorithmMismatch => f.write_str("its alg is for another type of key"),
+            Self::Unsound(KeyError::ModulusTooSmall) => {
+                f.write_str("its modulus has less than 2048 bits")
+            }
+            Self::Unsound(KeyError::ModulusTooLarge) => {
+                f.write_str("its modulus has more than 4096 bits")
+            }
+            Self::Unsound(KeyError::Exponent) => f.write_str("its exponent is not 65537"),
+            Self::Unsound(KeyError::Invalid) => {
+                f.write_str("it is no point of its curve, or no RSA modulus")
+            }
+            Self::TooManyKeys { more } => {
+                write!(
+                    f,
+                    "the set has {more} more than the {MAX_KEYS} that are looked at"
+                )
+            }
+        }
+    }
+}
+
+fn verification_key(jwk: &Value) -> Result<VerificationKey, SkipReason> {
+    let jwk = Jwk(jwk.as_object().ok_or(SkipReason::NotAnObject)?);
+    let kid = jwk.text("kid")?;
+    if kid.is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
+        return Err(SkipReason::MalformedMember("kid"));
+    }
+    let key_type = jwk.key_type()?;
+    jwk.is_for_verification()?;
+    let algorithm = match jwk.text("alg")? {
+        None => None,
+        Some(name) => Some(Algorithm::from_name(name).ok_or(SkipReason::UnknownAlgorithm)?),
+    };
+    if algorithm.is_some_and(|alg| alg.key_type() != key_type) {
+        return Err(SkipReason::AlgorithmMismatch);
+    }
+    Ok(VerificationKey {
+        kid: kid.map(str::to_owned),
+        algorithm,
+        key: jwk.public_key(key_type)?,
+    })
+}
+
+/// The members of one JWK (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
+#[derive(Clone, Copy)]
+struct Jwk<'a>(&'a Map<String, Value>);
+
+impl<'a> Jwk<'a> {
+    fn text(self, name: &'static str) -> Result<Option<&'a str>, SkipReason> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(SkipReason::MalformedMember(name)),
+        }
+    }
+
+    fn required(self, name: &'static str) -> Result<&'a str, SkipReason> {
+        self.text(name)?.ok_or(SkipReason::MissingMember(name))
+    }
+
+    fn bytes(self, name: &'static str) -> Result<Vec<u8>, SkipReason> {
+        let text = self.required(name)?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| SkipReason::MalformedMember(name))?;
+        if bytes.is_empty() {
+            return Err(SkipReason::MalformedMember(name));
+        }
+        Ok(bytes)
+    }
+
+    /// Bytes of one length: leading zeros count (RFC 7518 §6.2.1.2).
+    fn fixed_bytes(self, name: &'static str, length: usize) -> Result<Vec<u8>, SkipReason> {
+        let bytes = self.bytes(name)?;
+        if bytes.len() != length {
+            return Err(SkipReason::MalformedMember(name));
+        }
+        Ok(bytes)
+    }
+
+    fn key_type(self) -> Result<KeyType, SkipReason> {
+        match self.required("kty")? {
+            "RSA" => Ok(KeyType::Rsa),
+            "EC" => match self.required("crv")? {
+                "P-256" => Ok(KeyType::P256),
+                "P-384" => Ok(KeyType::P384),
+                "secp256k1" => Ok(KeyType::Secp256k1),
+                _ => Err(SkipReason::UnknownCurve),
+            },
+            "OKP" => match self.required("crv")? {
+                "Ed25519" => Ok(KeyType::Ed25519),
+                _ => Err(SkipReason::UnknownCurve),
+            },
+            "oct" => Err(SkipReason::Symmetric),
+            _ => Err(SkipReason::UnknownKeyType),
+        }
+    }
+
+    fn is_for_verification(self) -> Result<(), SkipReason> {
+        if self.text("use")?.is_some_and(|purpose| purpose != "sig") {
+            return Err(SkipReason::NotForSignatures);
+        }
+        match self.0.get("key_ops") {
+            None => {}
+            Some(Value::Array(operations)) => {
+                if !operations.iter().all(Value::is_string) {
+                    return Err(SkipReason::MalformedMember("key_ops"));
+                }
+                if !operations.iter().any(|operation| operation == "verify") {
+                    return Err(SkipReason::NotForVerification);
+                }
+            }
+            Some(_) => return Err(SkipReason::MalformedMember("key_ops")),
+        }
+        if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
+            .iter()
+            .any(|name| self.0.contains_key(*name))
+        {
+            return Err(SkipReason::Private);
+        }
+        Ok(())
+    }
+
+    fn public_key(self, key_type: KeyType) -> Result<PublicKey, SkipReason> {
+        match key_type {
+            KeyType::Rsa => PublicKey::rsa(&self.bytes("n")?, &self.bytes("e")?),
+            KeyType::P256 => PublicKey::p256(&self.point(32)?),
+            KeyType::P384 => PublicKey::p384(&self.point(48)?),
+            KeyType::Secp256k1 => PublicKey::secp256k1(&self.point(32)?),
+            KeyType::Ed25519 => PublicKey::ed25519(&self.fixed_bytes("x", 32)?),
+        }
+        .map_err(SkipReason::Unsound)
+    }
+
+    /// Both coordinates as an uncompressed point (SEC 1 §2.3.3).
+    fn point(self, length: usize) -> Result<Vec<u8>, SkipReason> {
+        let mut point = vec![4];
+        point.append(&mut self.fixed_bytes("x", length)?);
+        point.append(&mut self.fixed_bytes("y", length)?);
+        Ok(point)
+    }
+}

@@ -1,0 +1,31 @@
+//! An MCP authorization filter for Envoy: it makes any MCP server an OAuth 2.1 protected resource.
+//!
+//! The core is plain Rust without I/O and without a clock: bytes, a configuration and a time go in,
+//! decisions and commands come out. Only `filter`, compiled for wasm alone, calls the host.
+//!
+//! A request's way: [`gate::route`] finds its [`resource`] by path; [`gate::decide`] asks
+//! [`bearer`] for the token, [`token`] and [`keys`] whether it is good, and [`scope`] and
+//! [`claim`] whether it is enough; [`reply`] writes the answer that [`reason`] calls for.
+
+pub mod bearer;
+pub mod claim;
+pub mod config;
+pub mod evidence;
+pub mod gate;
+pub mod head;
+pub mod held;
+pub mod json;
+pub mod keys;
+pub mod reason;
+pub mod reply;
+pub mod resource;
+pub mod scope;
+pub mod template;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod time;
+pub mod token;
+pub mod url;
+
+#[cfg(any(target_family = "wasm", lint_filter))]
+mod filter;

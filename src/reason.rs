@@ -1,0 +1,164 @@
+//! Why a request was refused: a closed set, and its one mapping to what the client, the counters
+//! and the logs are told.
+
+/// Whose fault a refusal is: what an operator looks at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The request itself is malformed or ambiguous.
+    Request,
+    /// No usable token came with the request.
+    Token,
+    /// The token is good, but the policy asks for more.
+    Policy,
+    /// The filter could not judge: keys cannot be had, or a limit is reached.
+    Outage,
+}
+
+/// The `error` codes of RFC 6750 §3.1, and the one that this filter adds for outages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// `invalid_request`
+    InvalidRequest,
+    /// `invalid_token`
+    InvalidToken,
+    /// `insufficient_scope`
+    InsufficientScope,
+    /// `access_denied`: no scope can help (RFC 6749 §4.1.2.1 has the name).
+    AccessDenied,
+    /// `temporarily_unavailable` (RFC 6749 §4.1.2.1 has the name).
+    TemporarilyUnavailable,
+}
+
+impl ErrorCode {
+    /// The code as it stands in a challenge and in a body.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::AccessDenied => "access_denied",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+        }
+    }
+}
+
+/// What a client may learn from a refusal: status, code, and a description from a closed set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The `error` of challenge and body.
+    pub error: ErrorCode,
+    /// The `error_description`: ASCII without `"` and `\` (RFC 6750 §3), never from the request.
+    pub description: &'static str,
+    /// Whether a `WWW-Authenticate` challenge goes with it.
+    pub challenge: Challenge,
+}
+
+/// Which challenge goes with a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// None: logging in again would not help.
+    None,
+    /// Without `error`: the client has not tried yet (RFC 6750 §3.1).
+    Bare,
+    /// With `error` and `error_description`.
+    WithError,
+}
+
+macro_rules! reasons {
+    ($( $(#[doc = $doc:literal])+ $name:ident => $label:literal, $fault:ident, $status:literal, $error:ident, $challenge:ident, $description:literal; )+) => {
+        /// Why a request was refused. One meaning each.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Reason { $( $(#[doc = $doc])+ $name, )+ }
+
+        impl Reason {
+            /// Every reason, in the order of the table.
+            pub const ALL: &'static [Reason] = &[ $( Reason::$name, )+ ];
+
+            /// The `reason` label of counters, logs and filter state.
+            pub const fn label(self) -> &'static str {
+                match self { $( Self::$name => $label, )+ }
+            }
+
+            /// Whose fault it is.
+            pub const fn fault(self) -> Fault {
+                match self { $( Self::$name => Fault::$fault, )+ }
+            }
+
+            /// What the client is told.
+            pub const fn answer(self) -> Answer {
+                match self { $( Self::$name => Answer {
+                    status: $status,
+                    error: ErrorCode::$error,
+                    description: $description,
+                    challenge: Challenge::$challenge,
+                }, )+ }
+            }
+        }
+    };
+}
+
+// The one table: label, fault, status, error, challenge, description.
+reasons! {
+    /// The request has no `:path` (a CONNECT without protocol), so nothing can be decided.
+    PathMissing => "path_missing", Request, 400, InvalidRequest, None, "The request has no path";
+    /// The path has several readings, and one of them is protected.
+    PathAmbiguous => "path_ambiguous", Request, 400, InvalidRequest, None, "The request path is ambiguous";
+    /// The host is missing or malformed where `hosts` decides who is asked.
+    HostInvalid => "host_invalid", Request, 400, InvalidRequest, None, "The request host is missing or malformed";
+    /// More than one `Authorization`, separate or comma-joined.
+    MultipleCredentials => "multiple_credentials", Request, 400, InvalidRequest, None, "The request has more than one Authorization header";
+    /// The `Origin` is not one of `allowed_origins`.
+    OriginNotAllowed => "origin_not_allowed", Policy, 403, AccessDenied, None, "The Origin is not allowed";
+
+    /// No `Authorization` at all.
+    CredentialsMissing => "credentials_missing", Token, 401, InvalidToken, Bare, "A Bearer access token is required";
+    /// An `Authorization` of another scheme than Bearer.
+    SchemeNotBearer => "scheme_not_bearer", Token, 401, InvalidToken, Bare, "A Bearer access token is required";
+
+    /// Longer than `limits.token_bytes`.
+    TokenTooLarge => "token_too_large", Token, 401, InvalidToken, WithError, "The access token is too large";
+    /// Not a compact JWS with JSON header and claims (RFC 7515 §3.1, RFC 7519 §7.2).
+    TokenMalformed => "token_malformed", Token, 401, InvalidToken, WithError, "The access token is not a well-formed JWT";
+    /// A `crit` header (RFC 7515 §4.1.11): no extension is understood.
+    CriticalHeader => "critical_header", Token, 401, InvalidToken, WithError, "The access token has a critical header that is not understood";
+    /// A `typ` that is not one of `token_types` (RFC 9068 §4, RFC 8725 §3.11).
+    TokenTypeNotAllowed => "token_type_not_allowed", Token, 401, InvalidToken, WithError, "The token type is not that of an access token";
+    /// An `alg` that is unknown, symmetric, `none`, or outside the issuer's `algorithms`.
+    AlgorithmNotAllowed => "algorithm_not_allowed", Token, 401, InvalidToken, WithError, "The signature algorithm of the access token is not allowed";
+    /// A registered claim is missing or has a wrong type or value range (RFC 7519 §4.1).
+    ClaimsMalformed => "claims_malformed", Token, 401, InvalidToken, WithError, "A claim of the access token is missing or malformed";
+    /// `iss` is not an issuer of this resource.
+    IssuerNotAllowed => "issuer_not_allowed", Token, 401, InvalidToken, WithError, "The access token is from another issuer";
+    /// `aud` does not name this resource.
+    AudienceNotAllowed => "audience_not_allowed", Token, 401, InvalidToken, WithError, "The access token is for another audience";
+    /// `exp` has passed.
+    Expired => "expired", Token, 401, InvalidToken, WithError, "The access token has expired";
+    /// `nbf` is still to come.
+    NotYetValid => "not_yet_valid", Token, 401, InvalidToken, WithError, "The access token is not valid yet";
+    /// `iat` is in the future.
+    IssuedInFuture => "issued_in_future", Token, 401, InvalidToken, WithError, "The access token was issued in the future";
+    /// `exp - iat` is more than `max_token_lifetime_seconds`, or `iat` is absent where that is set.
+    LifetimeTooLong => "lifetime_too_long", Token, 401, InvalidToken, WithError, "The access token is valid for too long";
+    /// No key of the issuer has this `kid`, also after a refresh.
+    KeyUnknown => "key_unknown", Token, 401, InvalidToken, WithError, "The signing key of the access token is unknown";
+    /// The issuer has the key, but it is not for this `alg`.
+    KeyMismatch => "key_mismatch", Token, 401, InvalidToken, WithError, "The signing key of the access token is not for its algorithm";
+    /// The signature does not verify.
+    SignatureInvalid => "signature_invalid", Token, 401, InvalidToken, WithError, "The signature of the access token is invalid";
+
+    /// A scope that the resource needs is missing.
+    ScopeInsufficient => "scope_insufficient", Policy, 403, InsufficientScope, WithError, "The access token lacks a scope that this request needs";
+    /// A claim that `require_claims` names is missing or has another value.
+    ClaimNotAllowed => "claim_not_allowed", Policy, 403, AccessDenied, None, "The access token is not entitled to this resource";
+
+    /// The issuer's keys were never fetched.
+    KeysUnavailable => "keys_unavailable", Outage, 503, TemporarilyUnavailable, None, "The keys of the authorization server cannot be fetched";
+    /// The issuer's keys are older than `keys.max_stale_seconds` allows.
+    KeysStale => "keys_stale", Outage, 503, TemporarilyUnavailable, None, "The keys of the authorization server are too old";
+    /// `limits.held_requests` requests wait for keys already.
+    TooManyWaiting => "too_many_waiting", Outage, 503, TemporarilyUnavailable, None, "Too many requests wait for the keys of the authorization server";
+    /// The filter itself failed; the request was not judged.
+    Internal => "internal", Outage, 503, TemporarilyUnavailable, None, "The request could not be judged";
+}

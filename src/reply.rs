@@ -1,0 +1,200 @@
+//! The answers that the filter gives itself, and the only place where headers are written.
+//!
+//! Every value is made of constants, of the configuration, and of path variables that
+//! [`crate::resource::path`] has confined to unreserved characters: a value is never quoted from
+//! a request or a token, because the host sends header values unchecked.
+
+use crate::gate::Refusal;
+use crate::reason::{Challenge, ErrorCode};
+use crate::resource::Resource;
+use crate::resource::path::Bindings;
+
+/// Response headers that a browser's script may read, beyond the safelisted ones.
+const EXPOSED: &str = "WWW-Authenticate, Mcp-Session-Id";
+/// Request headers that MCP clients send; `*` admits those that servers name themselves
+/// (`Mcp-Param-*`), but never stands for `Authorization` (Fetch standard, CORS).
+const REQUEST_HEADERS: &str = "Authorization, Content-Type, Accept, Last-Event-ID, Mcp-Session-Id, \
+     MCP-Protocol-Version, Mcp-Method, Mcp-Name, *";
+const RESOURCE_METHODS: &str = "GET, POST, DELETE, OPTIONS";
+const METADATA_METHODS: &str = "GET, HEAD, OPTIONS";
+/// How long a browser may keep the answer to a preflight, in seconds; Chromium caps it at 2 hours.
+const PREFLIGHT_SECONDS: &str = "7200";
+
+/// A whole local response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// May be empty.
+    pub body: String,
+}
+
+/// What a reply needs to know of the request's `Origin`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin<'a> {
+    /// No CORS headers: the request has no `Origin`, or the resource leaves CORS to the server.
+    Absent,
+    /// Every origin may read the reply.
+    Any,
+    /// This one of the configured origins may.
+    Allowed(&'a str),
+    /// It is none of the configured ones.
+    NotAllowed,
+}
+
+/// The metadata document (RFC 9728 §3.2).
+pub fn metadata(resource: &Resource, bindings: &Bindings) -> Reply {
+    Reply {
+        status: 200,
+        headers: vec![
+            ("content-type", "application/json".to_owned()),
+            ("cache-control", "public, max-age=300".to_owned()),
+            ("access-control-allow-origin", "*".to_owned()),
+        ],
+        body: resource.metadata.document.render(bindings).into_owned(),
+    }
+}
+
+/// A method that the metadata document does not have.
+pub fn method_not_allowed() -> Reply {
+    let mut headers = error_headers();
+    headers.push(("allow", METADATA_METHODS.to_owned()));
+    headers.push(("access-control-allow-origin", "*".to_owned()));
+    Reply {
+        status: 405,
+        headers,
+        body: error_body(
+            ErrorCode::InvalidRequest,
+            "The metadata is read with GET or HEAD",
+        ),
+    }
+}
+
+/// The answer to a CORS preflight of the metadata document.
+pub fn metadata_preflight() -> Reply {
+    preflight(Origin::Any, METADATA_METHODS)
+}
+
+/// The answer to a CORS preflight of a resource.
+pub fn resource_preflight(origin: Origin<'_>) -> Reply {
+    preflight(origin, RESOURCE_METHODS)
+}
+
+fn preflight(origin: Origin<'_>, methods: &str) -> Reply {
+    let mut headers = vec![
+        ("access-control-allow-methods", methods.to_owned()),
+        ("access-control-allow-headers", REQUEST_HEADERS.to_owned()),
+        ("access-control-max-age", PREFLIGHT_SECONDS.to_owned()),
+    ];
+    allow_origin(origin, &mut headers);
+    Reply {
+        status: 204,
+        headers,
+        body: String::new(),
+    }
+}
+
+/// The answer to a request that is refused: status, challenge and body follow from the reason.
+pub fn refusal(
+    refusal: &Refusal,
+    resource: &Resource,
+    bindings: &Bindings,
+    origin: Origin<'_>,
+) -> Reply {
+    let answer = refusal.reason.answer();
+    let mut headers = error_headers();
+    let error = match answer.challenge {
+        Challenge::None => None,
+        Challenge::Bare => Some(None),
+        Challenge::WithError => Some(Some((answer.error, answer.description))),
+    };
+    if let Some(error) = error {
+        headers.push(("www-authenticate", challenge(error, resource, bindings)));
+    }
+    if let Some(wait) = refusal.retry_after {
+        headers.push(("retry-after", wait.as_secs().max(1).to_string()));
+    }
+    if origin != Origin::Absent {
+        allow_origin(origin, &mut headers);
+        headers.push(("access-control-expose-headers", EXPOSED.to_owned()));
+    }
+    Reply {
+        status: answer.status,
+        headers,
+        body: error_body(answer.error, answer.description),
+    }
+}
+
+/// One challenge (RFC 6750 §3, RFC 9728 §5.1) that every known client reads: `Bearer` first, all
+/// values quoted, an absolute metadata URL.
+fn challenge(error: Option<(ErrorCode, &str)>, resource: &Resource, bindings: &Bindings) -> String {
+    let metadata = format!(
+        "resource_metadata=\"{}\"",
+        resource.metadata.url.render(bindings)
+    );
+    let scope =
+        (!resource.scopes.is_empty()).then(|| format!("scope=\"{}\"", resource.scopes.join(" ")));
+    let mut parameters = Vec::with_capacity(4);
+    match error {
+        None => {
+            parameters.push(metadata);
+            parameters.extend(scope);
+        }
+        Some((ErrorCode::InsufficientScope, description)) => {
+            parameters.push(format!(
+                "error=\"{}\"",
+                ErrorCode::InsufficientScope.as_str()
+            ));
+            parameters.extend(scope);
+            parameters.push(metadata);
+            parameters.push(format!("error_description=\"{description}\""));
+        }
+        Some((error, description)) => {
+            parameters.push(format!("error=\"{}\"", error.as_str()));
+            parameters.push(format!("error_description=\"{description}\""));
+            parameters.push(metadata);
+            parameters.extend(scope);
+        }
+    }
+    format!("Bearer {}", parameters.join(", "))
+}
+
+fn allow_origin(origin: Origin<'_>, headers: &mut Vec<(&'static str, String)>) {
+    match origin {
+        Origin::Absent | Origin::NotAllowed => {}
+        Origin::Any => headers.push(("access-control-allow-origin", "*".to_owned())),
+        Origin::Allowed(origin) => {
+            headers.push(("access-control-allow-origin", origin.to_owned()));
+            headers.push(("vary", "Origin".to_owned()));
+        }
+    }
+}
+
+fn error_headers() -> Vec<(&'static str, String)> {
+    vec![
+        ("content-type", "application/json".to_owned()),
+        ("cache-control", "no-store".to_owned()),
+    ]
+}
+
+/// Codes and descriptions are constants without characters that JSON would escape.
+fn error_body(error: ErrorCode, description: &str) -> String {
+    format!(
+        "{{\"error\":\"{}\",\"error_description\":\"{description}\"}}",
+        error.as_str()
+    )
+}
+
+/// The answer where the filter itself failed, before it is known whom the request is for.
+pub fn internal() -> Reply {
+    let answer = crate::reason::Reason::Internal.answer();
+    let mut headers = error_headers();
+    headers.push(("retry-after", "1".to_owned()));
+    Reply {
+        status: answer.status,
+        headers,
+        body: error_body(answer.error, answer.description),
+    }
+}

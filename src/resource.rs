@@ -1,0 +1,105 @@
+//! The protected resources: which one a request belongs to, and what its metadata says.
+
+pub mod host;
+pub mod metadata;
+pub mod path;
+#[cfg(test)]
+mod tests;
+
+use crate::claim::{ClaimPath, ClaimRule};
+use crate::config::{Config, IssuerId, ResourceId};
+use crate::reason::Reason;
+use crate::scope::ScopeHierarchy;
+use crate::template::Template;
+
+use host::{Authority, Hosts};
+use path::{Bindings, PathMatch, PathPattern, RequestPath};
+
+/// Where RFC 9728 §3.1 puts a resource's metadata: between host and path.
+pub const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+
+/// A protected resource (RFC 9728 §1.2) and what it asks of a request.
+#[derive(Debug)]
+pub struct Resource {
+    /// The identifier as configured: the label of logs and counters.
+    pub label: String,
+    /// The identifier (RFC 8707 §2): the audience of its tokens.
+    pub identifier: Template,
+    /// The paths that belong to it.
+    pub pattern: PathPattern,
+    /// The hosts that it is served on.
+    pub hosts: Hosts,
+    /// Whose tokens it accepts.
+    pub issuers: Vec<IssuerId>,
+    /// The scopes that every request needs.
+    pub scopes: Vec<String>,
+    /// Which scopes imply others.
+    pub scope_hierarchy: ScopeHierarchy,
+    /// What claims must say.
+    pub require_claims: Vec<ClaimRule>,
+    /// The only origins of browsers that are served; `None` for all.
+    pub allowed_origins: Option<Vec<String>>,
+    /// What the server is told of the client.
+    pub identity_headers: Vec<IdentityHeader>,
+    /// Whether the server gets the token itself.
+    pub forward_token: bool,
+    /// Whether CORS is answered here.
+    pub cors: bool,
+    /// Where the metadata is found, and what it says.
+    pub metadata: metadata::Metadata,
+}
+
+/// A claim that is handed to the server in a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityHeader {
+    /// Where the value comes from.
+    pub claim: ClaimPath,
+    /// The header's name, in lower case.
+    pub name: String,
+}
+
+/// Whom a request is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// No resource: none of our business.
+    Foreign,
+    /// A resource's metadata document.
+    Metadata(ResourceId, Bindings),
+    /// A resource itself.
+    Protected(ResourceId, Bindings),
+    /// It cannot be told for certain, and might be for this resource.
+    Unclear(ResourceId, Reason),
+}
+
+/// Finds whom a request is for. `authority` is looked at where a resource has `hosts`.
+///
+/// Of several resources the most specific one wins; one reading of the path that might belong to
+/// any resource makes the whole request unclear.
+pub fn route(config: &Config, path: &RequestPath<'_>, authority: Authority<'_>) -> Route {
+    let served = |id: &ResourceId| config.resource(*id).map(|resource| (*id, resource));
+    for (id, resource) in config.by_specificity.iter().filter_map(served) {
+        if resource.hosts.admits(authority) == Some(true)
+            && let Some(bindings) = resource.metadata.request(path, config.resources.len() == 1)
+        {
+            return Route::Metadata(id, bindings);
+        }
+    }
+    let mut found = Route::Foreign;
+    for (id, resource) in config.by_specificity.iter().filter_map(served) {
+        let admitted = resource.hosts.admits(authority);
+        match path.matches(&resource.pattern) {
+            PathMatch::None => {}
+            PathMatch::Exact(_) | PathMatch::Ambiguous if admitted == Some(false) => {}
+            PathMatch::Exact(_) if admitted.is_none() => {
+                return Route::Unclear(id, Reason::HostInvalid);
+            }
+            PathMatch::Exact(bindings) => {
+                if found == Route::Foreign {
+                    found = Route::Protected(id, bindings);
+                }
+            }
+            PathMatch::Ambiguous => return Route::Unclear(id, Reason::PathAmbiguous),
+        }
+    }
+    found
+}

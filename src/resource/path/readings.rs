@@ -1,0 +1,295 @@
+//! The ways in which servers read a path.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::is_plain;
+
+/// The longest path that is not plain and is still read in every way, in bytes. A longer one is
+/// taken to be anything: nobody needs it, and reading it would cost as much as a signature.
+const MAX_ODD_BYTES: usize = 8 * 1024;
+/// How many times a chain of servers may decode one path.
+const DECODINGS: usize = 3;
+
+/// All readings of one path.
+#[derive(Debug)]
+pub(super) enum Readings {
+    /// Every server reads the bytes as they are.
+    Plain(Vec<u8>),
+    /// It has encodings that cannot change where it leads, and these readings.
+    Encoded(BTreeSet<Vec<u8>>),
+    /// It has what servers disagree on, and these readings.
+    Odd(BTreeSet<Vec<u8>>),
+    /// Too long to say.
+    Anything,
+}
+
+impl Readings {
+    pub(super) fn of(raw: &[u8]) -> Self {
+        if is_plain_path(raw) {
+            return Self::Plain(raw.to_vec());
+        }
+        if raw.len() > MAX_ODD_BYTES {
+            return Self::Anything;
+        }
+        let readings = all(raw);
+        if is_harmless(raw) {
+            Self::Encoded(readings)
+        } else {
+            Self::Odd(readings)
+        }
+    }
+
+    /// Whether the path's own spelling is what every server reads, up to encodings that matter to
+    /// no one but the server behind the matched prefix.
+    pub(super) fn is_clean(&self) -> bool {
+        match self {
+            Self::Plain(_) | Self::Encoded(_) => true,
+            Self::Odd(_) | Self::Anything => false,
+        }
+    }
+
+    /// Whether `test` holds for the segments of some reading.
+    pub(super) fn any(&self, test: impl Fn(&[&[u8]]) -> bool) -> bool {
+        let holds = |path: &Vec<u8>| test(&segments(path));
+        match self {
+            Self::Plain(path) => holds(path),
+            Self::Encoded(paths) | Self::Odd(paths) => paths.iter().any(holds),
+            Self::Anything => true,
+        }
+    }
+}
+
+fn segments(path: &[u8]) -> Vec<&[u8]> {
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    if path.is_empty() {
+        Vec::new()
+    } else {
+        path.split(|b| *b == b'/').collect()
+    }
+}
+
+fn is_plain_path(raw: &[u8]) -> bool {
+    let Some(path) = raw.strip_prefix(b"/") else {
+        return false;
+    };
+    path.iter().all(|b| is_plain(*b) || *b == b'/') && has_plain_segments(path)
+}
+
+/// No empty segment but a last one, and no dot segment.
+fn has_plain_segments(path: &[u8]) -> bool {
+    let path = path.strip_suffix(b"/").unwrap_or(path);
+    path.is_empty()
+        || path
+            .split(|b| *b == b'/')
+            .all(|segment| !matches!(segment, b"" | b"." | b".."))
+}
+
+/// Whether the path is unclear by no more than encodings of characters that no server gives a
+/// meaning in a path: `%20`, `%41`, UTF-8.
+fn is_harmless(raw: &[u8]) -> bool {
+    let Some(path) = raw.strip_prefix(b"/") else {
+        return false;
+    };
+    let clear = |b: u8| is_plain(b) || matches!(b, b'/' | b'%') || b >= 0x80;
+    if !path.iter().all(|b| clear(*b)) || !has_plain_segments(path) {
+        return false;
+    }
+    let Decoded { bytes, well_formed } = decode(path);
+    let folded = fold(&bytes);
+    well_formed
+        && std::str::from_utf8(&bytes).is_ok()
+        && count_meaning(path) == count_meaning(&folded)
+        && folded
+            .iter()
+            .all(|b| !b.is_ascii_control() && !matches!(b, b'\\' | b';' | b'%' | b'?' | b'#'))
+}
+
+/// How many bytes split a path, or make dot segments: an encoded one adds to them.
+fn count_meaning(path: &[u8]) -> usize {
+    path.iter().filter(|b| matches!(b, b'/' | b'.')).count()
+}
+
+/// Every reading, without repetitions: at most `(DECODINGS + 1) * 32` of them.
+fn all(raw: &[u8]) -> BTreeSet<Vec<u8>> {
+    let mut readings = BTreeSet::new();
+    let mut text = raw.to_vec();
+    for round in 0..=DECODINGS {
+        if round > 0 {
+            let next = fold(&decode(&text).bytes).into_owned();
+            if next == text {
+                break;
+            }
+            text = next;
+        }
+        for &cut in either(|b| matches!(b, 0 | b'?' | b'#'), &text) {
+            let cut = if cut { until_end(&text) } else { &text };
+            for &backslash in either(|b| b == b'\\', cut) {
+                let slashed = if backslash {
+                    slashes(cut)
+                } else {
+                    Cow::Borrowed(cut)
+                };
+                for &parameters in either(|b| b == b';', &slashed) {
+                    let bare = if parameters {
+                        without_parameters(&slashed)
+                    } else {
+                        slashed.clone()
+                    };
+                    for (merge, resolve) in
+                        [(false, false), (true, false), (false, true), (true, true)]
+                    {
+                        readings.insert(resolved(&bare, merge, resolve));
+                    }
+                }
+            }
+        }
+    }
+    readings
+}
+
+/// Both ways of treating a byte if the path has it, else the one that leaves it.
+fn either(has: impl Fn(u8) -> bool, path: &[u8]) -> &'static [bool] {
+    if path.iter().any(|b| has(*b)) {
+        &[false, true]
+    } else {
+        &[false]
+    }
+}
+
+fn until_end(path: &[u8]) -> &[u8] {
+    path.split(|b| matches!(b, 0 | b'?' | b'#'))
+        .next()
+        .unwrap_or_default()
+}
+
+fn slashes(path: &[u8]) -> Cow<'_, [u8]> {
+    path.iter()
+        .map(|b| if *b == b'\\' { b'/' } else { *b })
+        .collect::<Vec<u8>>()
+        .into()
+}
+
+fn without_parameters(path: &[u8]) -> Cow<'_, [u8]> {
+    let bare: Vec<&[u8]> = path
+        .split(|b| *b == b'/')
+        .map(|segment| segment.split(|b| *b == b';').next().unwrap_or_default())
+        .collect();
+    bare.join(&b'/').into()
+}
+
+/// The path without empty segments (`merge`) and without dot segments (`resolve`, RFC 3986 §5.2.4).
+fn resolved(path: &[u8], merge: bool, resolve: bool) -> Vec<u8> {
+    let mut kept: Vec<&[u8]> = Vec::new();
+    for segment in path
+        .strip_prefix(b"/")
+        .unwrap_or(path)
+        .split(|b| *b == b'/')
+    {
+        // White space around dots is dropped by servers that trim.
+        match segment.trim_ascii() {
+            b"" if merge => {}
+            b"." if resolve => {}
+            b".." if resolve => {
+                kept.pop();
+            }
+            _ => kept.push(segment),
+        }
+    }
+    let mut text = vec![b'/'];
+    text.extend(kept.join(&b'/'));
+    text
+}
+
+struct Decoded {
+    bytes: Vec<u8>,
+    well_formed: bool,
+}
+
+/// Percent-decoding, with the `%uXXXX` of old Microsoft servers. What is malformed stays.
+fn decode(path: &[u8]) -> Decoded {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut well_formed = true;
+    let mut rest = path;
+    while let Some((first, after)) = rest.split_first() {
+        let (decoded, used) = match after {
+            _ if *first != b'%' => (Some(u32::from(*first)), 0),
+            [a, b, ..] if hex(&[*a, *b]).is_some() => (hex(&[*a, *b]), 2),
+            [b'u' | b'U', a, b, c, d, ..] => {
+                well_formed = false;
+                (hex(&[*a, *b, *c, *d]), 5)
+            }
+            _ => (None, 0),
+        };
+        match decoded {
+            Some(value) if used == 5 => {
+                let character = char::from_u32(value).unwrap_or(char::REPLACEMENT_CHARACTER);
+                bytes.extend(character.encode_utf8(&mut [0; 4]).bytes());
+            }
+            Some(value) => bytes.push(u8::try_from(value).unwrap_or(b'%')),
+            None => {
+                well_formed = false;
+                bytes.push(*first);
+            }
+        }
+        let used = if decoded.is_some() { used } else { 0 };
+        rest = after.get(used..).unwrap_or_default();
+    }
+    Decoded { bytes, well_formed }
+}
+
+fn hex(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0_u32, |value, digit| {
+        let digit = char::from(*digit).to_digit(16)?;
+        value.checked_mul(16)?.checked_add(digit)
+    })
+}
+
+/// Writes in ASCII what a lenient server takes for ASCII: overlong UTF-8, fullwidth forms, and
+/// letters whose lower case is ASCII.
+fn fold(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if bytes.is_ascii() {
+        return Cow::Borrowed(bytes);
+    }
+    let mut folded = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((first, after)) = rest.split_first() {
+        let (value, used) = match (*first, after) {
+            (0xc0..=0xdf, [b, ..]) => (tail(u32::from(*first & 0x1f), &[*b]), 1),
+            (0xe0..=0xef, [b, c, ..]) => (tail(u32::from(*first & 0x0f), &[*b, *c]), 2),
+            (0xf0..=0xf7, [b, c, d, ..]) => (tail(u32::from(*first & 0x07), &[*b, *c, *d]), 3),
+            _ => (None, 0),
+        };
+        match value.and_then(ascii) {
+            Some(byte) => {
+                folded.push(byte);
+                rest = after.get(used..).unwrap_or_default();
+            }
+            None => {
+                folded.push(*first);
+                rest = after;
+            }
+        }
+    }
+    Cow::Owned(folded)
+}
+
+fn tail(head: u32, bytes: &[u8]) -> Option<u32> {
+    bytes.iter().try_fold(head, |value, byte| {
+        (byte & 0xc0 == 0x80).then_some((value << 6) | u32::from(byte & 0x3f))
+    })
+}
+
+fn ascii(value: u32) -> Option<u8> {
+    match value {
+        0..=0x7f => u8::try_from(value).ok(),
+        0xff01..=0xff5e => u8::try_from(value.checked_sub(0xfee0)?).ok(),
+        0x2024 => Some(b'.'),
+        0x2044 | 0x2215 | 0x29f8 => Some(b'/'),
+        0x29f5 | 0xfe68 => Some(b'\\'),
+        0x0130 | 0x0131 => Some(b'i'),
+        0x017f => Some(b's'),
+        0x212a => Some(b'k'),
+        _ => None,
+    }
+}

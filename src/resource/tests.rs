@@ -1,0 +1,151 @@
+//! Whom a request is for.
+
+use serde_json::json;
+
+use super::*;
+
+fn config(resources: serde_json::Value) -> Config {
+    let config = json!({
+        "issuers": [{"issuer": "https://auth.example.com", "cluster": "auth"}],
+        "resources": resources,
+    });
+    Config::parse(config.to_string().as_bytes()).unwrap()
+}
+
+fn routed(config: &Config, path: &str, host: &str) -> String {
+    match route(
+        config,
+        &RequestPath::new(path.as_bytes()),
+        Authority::Present(host.as_bytes()),
+    ) {
+        Route::Foreign => "foreign".to_owned(),
+        Route::Metadata(id, _) => format!("metadata {}", id.0),
+        Route::Protected(id, _) => format!("protected {}", id.0),
+        Route::Unclear(id, reason) => format!("{} {}", reason.label(), id.0),
+    }
+}
+
+#[test]
+fn one_resource_has_its_path_and_two_places_of_metadata() {
+    let config = config(json!([{"resource": "https://mcp.example.com/mcp"}]));
+    for (path, expected) in [
+        ("/mcp", "protected 0"),
+        (
+            "/mcp?x=/.well-known/oauth-protected-resource",
+            "protected 0",
+        ),
+        ("/mcp/", "protected 0"),
+        ("/mcp/messages", "protected 0"),
+        ("/mcpx", "foreign"),
+        ("/", "foreign"),
+        ("/health", "foreign"),
+        ("/.well-known/oauth-protected-resource/mcp", "metadata 0"),
+        ("/.well-known/oauth-protected-resource/mcp/", "metadata 0"),
+        (
+            "/.well-known/oauth-protected-resource/mcp?x=1",
+            "metadata 0",
+        ),
+        ("/.well-known/oauth-protected-resource", "metadata 0"),
+        ("/.well-known/oauth-protected-resource/", "metadata 0"),
+        ("/.well-known/oauth-protected-resource/other", "foreign"),
+        ("/.well-known/oauth-protected-resource/mcp/x", "foreign"),
+        ("/mcp/.well-known/oauth-protected-resource", "protected 0"),
+        ("/x/../mcp", "path_ambiguous 0"),
+        ("//mcp", "path_ambiguous 0"),
+        ("/MCP", "path_ambiguous 0"),
+        ("/static/a%2fb", "foreign"),
+    ] {
+        assert_eq!(routed(&config, path, "any.example"), expected, "{path}");
+    }
+}
+
+#[test]
+fn of_several_resources_the_most_specific_wins() {
+    let config = config(json!([
+        {"resource": "https://mcp.example.com"},
+        {"resource": "https://mcp.example.com/a"},
+        {"resource": "https://mcp.example.com/a/b"},
+        {"resource": "https://mcp.example.com/t/{tenant}/mcp"},
+    ]));
+    for (path, expected) in [
+        ("/", "protected 0"),
+        ("/x", "protected 0"),
+        ("/a", "protected 1"),
+        ("/a/x", "protected 1"),
+        ("/a/b/c", "protected 2"),
+        ("/t/acme/mcp", "protected 3"),
+        ("/t/acme", "protected 0"),
+        ("/a/B", "path_ambiguous 2"),
+        ("/.well-known/oauth-protected-resource", "metadata 0"),
+        ("/.well-known/oauth-protected-resource/a/b", "metadata 2"),
+        (
+            "/.well-known/oauth-protected-resource/t/acme/mcp",
+            "metadata 3",
+        ),
+        ("/.well-known/oauth-protected-resource/x", "protected 0"),
+    ] {
+        assert_eq!(routed(&config, path, "any.example"), expected, "{path}");
+    }
+}
+
+#[test]
+fn hosts_tell_resources_apart_and_a_malformed_host_is_refused() {
+    let config = config(json!([
+        {"resource": "https://a.example/mcp", "hosts": ["a.example"]},
+        {"resource": "https://b.example/mcp", "hosts": ["b.example"]},
+    ]));
+    for (path, host, expected) in [
+        ("/mcp", "a.example", "protected 0"),
+        ("/mcp", "B.example:443", "protected 1"),
+        ("/mcp", "c.example", "foreign"),
+        ("/mcp", "", "host_invalid 0"),
+        ("/mcp", "a.example@b.example", "host_invalid 0"),
+        ("//mcp", "b.example", "path_ambiguous 1"),
+        ("/health", "", "foreign"),
+        (
+            "/.well-known/oauth-protected-resource/mcp",
+            "b.example",
+            "metadata 1",
+        ),
+        (
+            "/.well-known/oauth-protected-resource",
+            "b.example",
+            "foreign",
+        ),
+    ] {
+        assert_eq!(routed(&config, path, host), expected, "{path} {host}");
+    }
+}
+
+#[test]
+fn metadata_follows_the_request() {
+    let config = config(json!([{
+        "resource": "https://mcp.example.com/t/{tenant}/mcp",
+        "scopes": ["mcp:read"],
+        "name": "Memory of \"{tenant}\"",
+        "documentation": "https://docs.example.com",
+    }]));
+    let path = b"/.well-known/oauth-protected-resource/t/acme/mcp";
+    let Route::Metadata(id, bindings) = route(&config, &RequestPath::new(path), Authority::NotRead)
+    else {
+        panic!("the path is that of the metadata");
+    };
+    let metadata = &config.resource(id).unwrap().metadata;
+    assert_eq!(
+        metadata.url.render(&bindings),
+        "https://mcp.example.com/.well-known/oauth-protected-resource/t/acme/mcp"
+    );
+    let document: serde_json::Value =
+        serde_json::from_str(&metadata.document.render(&bindings)).unwrap();
+    assert_eq!(
+        document,
+        json!({
+            "resource": "https://mcp.example.com/t/acme/mcp",
+            "authorization_servers": ["https://auth.example.com"],
+            "scopes_supported": ["mcp:read"],
+            "bearer_methods_supported": ["header"],
+            "resource_name": "Memory of \"{tenant}\"",
+            "resource_documentation": "https://docs.example.com",
+        })
+    );
+}

@@ -1,0 +1,105 @@
+//! Texts of the configuration in which `{name}` stands for one path segment of the request.
+
+use std::borrow::Cow;
+
+use crate::resource::path::Bindings;
+
+/// A text with variables. A text without any is rendered without a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Literal(String),
+    Variable(String),
+}
+
+/// Why a text is not a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TemplateError {
+    /// A `{` without `}`, or a `}` without `{`.
+    Unbalanced,
+    /// `{name}` where the resource's path has no such variable.
+    UnknownVariable(String),
+}
+
+impl Template {
+    /// Parses `text`; each variable must be one of `variables`.
+    pub fn parse<'v>(
+        text: &str,
+        variables: impl IntoIterator<Item = &'v str> + Clone,
+    ) -> Result<Self, TemplateError> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((literal, after)) = rest.split_once('{') {
+            let (name, after) = after.split_once('}').ok_or(TemplateError::Unbalanced)?;
+            if literal.contains('}') {
+                return Err(TemplateError::Unbalanced);
+            }
+            if !variables.clone().into_iter().any(|known| known == name) {
+                return Err(TemplateError::UnknownVariable(name.to_owned()));
+            }
+            if !literal.is_empty() {
+                parts.push(Part::Literal(literal.to_owned()));
+            }
+            parts.push(Part::Variable(name.to_owned()));
+            rest = after;
+        }
+        if rest.contains('}') {
+            return Err(TemplateError::Unbalanced);
+        }
+        if !rest.is_empty() || parts.is_empty() {
+            parts.push(Part::Literal(rest.to_owned()));
+        }
+        Ok(Self { parts })
+    }
+
+    /// A text that is taken as it is.
+    pub fn literal(text: String) -> Self {
+        Self {
+            parts: vec![Part::Literal(text)],
+        }
+    }
+
+    /// This between two literal texts.
+    pub fn surrounded(&self, before: &str, after: &str) -> Self {
+        let mut parts: Vec<Part> = Vec::new();
+        let before = [Part::Literal(before.to_owned())];
+        let after = [Part::Literal(after.to_owned())];
+        for part in before
+            .into_iter()
+            .chain(self.parts.iter().cloned())
+            .chain(after)
+        {
+            match (parts.last_mut(), part) {
+                (Some(Part::Literal(last)), Part::Literal(text)) => last.push_str(&text),
+                (_, part) => parts.push(part),
+            }
+        }
+        Self { parts }
+    }
+
+    /// Whether it has variables.
+    pub fn has_variables(&self) -> bool {
+        self.parts
+            .iter()
+            .any(|part| matches!(part, Part::Variable(_)))
+    }
+
+    /// The text with each variable replaced by what the request's path binds it to.
+    pub fn render(&self, bindings: &Bindings) -> Cow<'_, str> {
+        if let [Part::Literal(text)] = self.parts.as_slice() {
+            return Cow::Borrowed(text);
+        }
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Literal(literal) => text.push_str(literal),
+                Part::Variable(name) => text.push_str(bindings.get(name).unwrap_or_default()),
+            }
+        }
+        Cow::Owned(text)
+    }
+}

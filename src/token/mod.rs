@@ -1,0 +1,236 @@
+//! One JWT: parsed, judged, and verified.
+//!
+//! [`UnverifiedToken::parse`] reads it, [`UnverifiedToken::check`] refuses by what it says of
+//! itself, [`UnverifiedToken::verify`] makes it a [`VerifiedToken`]. A refusal needs no trust, so
+//! the cheap step comes first: a token for someone else makes no one fetch a key or compute a
+//! signature.
+
+pub mod claims;
+mod jws;
+pub mod signature;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::keys::jwk::VerificationKey;
+use crate::reason::Reason;
+use crate::time::UnixNanos;
+
+pub use claims::Claims;
+pub use jws::MAX_KID_BYTES;
+use jws::{Header, Jws};
+use signature::Algorithm;
+
+/// How many keys a token is tried against; more than one only without `kid`, or where an issuer
+/// gave one `kid` to several keys.
+pub const MAX_KEYS_TRIED: usize = 4;
+
+/// What the tokens of one issuer must be like.
+#[derive(Clone, Debug)]
+pub struct TokenPolicy {
+    /// `iss`, byte for byte.
+    pub issuer: String,
+    /// `alg` must be one of these.
+    pub algorithms: Vec<Algorithm>,
+    /// `typ` must be one of these.
+    pub token_types: Vec<TokenType>,
+    /// How far the issuer's clock may be off, in both directions.
+    pub clock_skew: Duration,
+    /// The longest `exp - iat`; where it is set, `iat` is required.
+    pub max_token_lifetime: Option<Duration>,
+}
+
+/// A `typ` that is accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenType {
+    /// A token without `typ`.
+    Absent,
+    /// A media type, with or without `application/`, in any case (RFC 7515 §4.1.9).
+    Named(String),
+}
+
+impl TokenType {
+    fn accepts(&self, typ: Option<&str>) -> bool {
+        match (self, typ) {
+            (Self::Absent, None) => true,
+            (Self::Named(accepted), Some(typ)) => {
+                media_subtype(accepted).eq_ignore_ascii_case(media_subtype(typ))
+            }
+            (Self::Absent, Some(_)) | (Self::Named(_), None) => false,
+        }
+    }
+}
+
+/// Without the `application/` that may be left out if no other slash follows.
+fn media_subtype(typ: &str) -> &str {
+    match typ.split_once('/') {
+        Some((kind, subtype))
+            if kind.eq_ignore_ascii_case("application") && !subtype.contains('/') =>
+        {
+            subtype
+        }
+        _ => typ,
+    }
+}
+
+/// A token that anybody may have written.
+pub struct UnverifiedToken {
+    header: Header,
+    claims: Claims,
+    signing_input: Box<[u8]>,
+    signature: Vec<u8>,
+}
+
+impl UnverifiedToken {
+    /// Reads a compact JWS of at most `max_bytes`. The reasons are, in this order,
+    /// [`Reason::TokenTooLarge`], [`Reason::TokenMalformed`], [`Reason::CriticalHeader`],
+    /// [`Reason::AlgorithmNotAllowed`] and [`Reason::ClaimsMalformed`].
+    pub fn parse(token: &[u8], max_bytes: usize) -> Result<Self, Reason> {
+        if token.len() > max_bytes {
+            return Err(Reason::TokenTooLarge);
+        }
+        let Jws {
+            header,
+            payload,
+            signing_input,
+            signature,
+        } = Jws::parse(token)?;
+        let claims = Claims::from_json(payload)?;
+        Ok(Self {
+            header,
+            claims,
+            signing_input,
+            signature,
+        })
+    }
+
+    /// `iss`: decides whose keys are tried, and nothing else.
+    pub fn unverified_issuer(&self) -> &str {
+        self.claims.issuer()
+    }
+
+    /// `aud`, for logs.
+    pub fn unverified_audiences(&self) -> impl Iterator<Item = &str> {
+        self.claims.audiences()
+    }
+
+    /// `kid`, at most [`MAX_KID_BYTES`].
+    pub fn unverified_kid(&self) -> Option<&str> {
+        self.header.kid.as_deref()
+    }
+
+    /// `typ` as it came, for logs.
+    pub fn unverified_type(&self) -> Option<&str> {
+        self.header.typ.as_deref()
+    }
+
+    /// Every claim, for explanations.
+    pub fn unverified_claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// `alg`. The key must be for it, so it needs no trust.
+    pub fn algorithm(&self) -> Algorithm {
+        self.header.algorithm
+    }
+
+    /// Everything that can refuse the token without a key: issuer, type, algorithm, audience,
+    /// times, in this order. `audiences` are the values of which `aud` must have one.
+    pub fn check(
+        &self,
+        policy: &TokenPolicy,
+        audiences: &[impl AsRef<str>],
+        now: UnixNanos,
+    ) -> Result<(), Reason> {
+        check(&self.header, &self.claims, policy, audiences, now)
+    }
+
+    /// Tries the keys, which must be the issuer's, in their order, and at most [`MAX_KEYS_TRIED`];
+    /// keys for another algorithm are passed over. The only way to a [`VerifiedToken`].
+    pub fn verify<'k>(
+        self,
+        keys: impl IntoIterator<Item = &'k VerificationKey>,
+    ) -> Result<VerifiedToken, Reason> {
+        let algorithm = self.header.algorithm;
+        let mut fitting = keys
+            .into_iter()
+            .filter(|key| key.fits(algorithm))
+            .take(MAX_KEYS_TRIED);
+        if fitting.any(|key| key.verify(algorithm, &self.signing_input, &self.signature)) {
+            Ok(VerifiedToken {
+                header: self.header,
+                claims: self.claims,
+            })
+        } else {
+            Err(Reason::SignatureInvalid)
+        }
+    }
+}
+
+/// Without the token: a log line must not let anyone in.
+impl fmt::Debug for UnverifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnverifiedToken")
+            .field("algorithm", &self.header.algorithm)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A token that its issuer signed: nobody else changed a byte of it. Whether it is for this
+/// resource, and still, is [`check`](VerifiedToken::check)'s to say.
+pub struct VerifiedToken {
+    header: Header,
+    claims: Claims,
+}
+
+impl VerifiedToken {
+    /// Its claims.
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// As [`UnverifiedToken::check`], for a token that was verified at another time.
+    pub fn check(
+        &self,
+        policy: &TokenPolicy,
+        audiences: &[impl AsRef<str>],
+        now: UnixNanos,
+    ) -> Result<(), Reason> {
+        check(&self.header, &self.claims, policy, audiences, now)
+    }
+}
+
+/// As [`UnverifiedToken`]'s.
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedToken")
+            .field("algorithm", &self.header.algorithm)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check(
+    header: &Header,
+    claims: &Claims,
+    policy: &TokenPolicy,
+    audiences: &[impl AsRef<str>],
+    now: UnixNanos,
+) -> Result<(), Reason> {
+    // First, for the rest is what this issuer's tokens must be like.
+    if claims.issuer() != policy.issuer {
+        return Err(Reason::IssuerNotAllowed);
+    }
+    if !policy
+        .token_types
+        .iter()
+        .any(|accepted| accepted.accepts(header.typ.as_deref()))
+    {
+        return Err(Reason::TokenTypeNotAllowed);
+    }
+    if !policy.algorithms.contains(&header.algorithm) {
+        return Err(Reason::AlgorithmNotAllowed);
+    }
+    claims.check(policy, audiences, now)
+}
