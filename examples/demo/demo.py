@@ -38,6 +38,7 @@ _LET_THROUGH = (
 
 def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)  # ignored by default where a shell runs it with &
     narrator = Narrator()
     started = time.monotonic()
     try:

@@ -78,6 +78,7 @@ def test_case(case: Case, envoys: Envoys, recorder: Recorder) -> None:
     cases.check_response(case, response)
     cases.check_upstream(case, recorder.seen(test_id))
     cases.check_mark(case, logged)
+    cases.check_log(token, envoy.log())
 
 
 def test_every_reason_that_data_can_cause_has_a_case() -> None:

@@ -134,6 +134,12 @@ def check_mark(case: Case, logged: Mapping[str, Any]) -> None:
         assert logged["reason"] == reason
 
 
+def check_log(token: str, log: str) -> None:
+    """No part of a token is ever logged, good or bad."""
+    for part in token.split("."):
+        assert len(part) < 16 or part not in log, "a part of the token is in Envoy's log"
+
+
 def check_headers(expected: Mapping[str, Any], all_of: Any) -> None:
     for name, wanted in expected.items():
         values = all_of(name)
