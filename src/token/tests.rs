@@ -1,3 +1,5 @@
+use std::sync::OnceLock;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -6,7 +8,7 @@ use crate::keys::jwk::{KeySet, Lookup};
 use crate::testing::{self, Signer};
 
 const NOW: UnixNanos = UnixNanos::from_secs(1_800_000_000);
-const MAX_BYTES: usize = 8192;
+const MAX_BYTES: usize = 16_384;
 const AUDIENCES: [&str; 2] = ["https://mcp.example/mcp", "api"];
 
 fn claims() -> Value {
@@ -30,6 +32,12 @@ fn keys(set: &Value) -> KeySet {
     KeySet::parse(set.to_string().as_bytes()).unwrap().0
 }
 
+/// The keys of [`testing::key_set`], parsed once.
+fn issuer_keys() -> &'static KeySet {
+    static KEYS: OnceLock<KeySet> = OnceLock::new();
+    KEYS.get_or_init(|| keys(&testing::key_set()))
+}
+
 fn parse(token: &str) -> Result<UnverifiedToken, Reason> {
     UnverifiedToken::parse(token.as_bytes(), MAX_BYTES)
 }
@@ -47,7 +55,7 @@ fn judge(token: &[u8], keys: &KeySet) -> Result<VerifiedToken, Reason> {
 
 #[test]
 fn good_tokens() {
-    let keys = keys(&testing::key_set());
+    let keys = issuer_keys();
     for &alg in Algorithm::ALL {
         for header in [
             json!({"kid": alg.name().to_lowercase()}),
@@ -55,7 +63,7 @@ fn good_tokens() {
             json!({"kid": alg.name().to_lowercase(), "typ": "application/AT+jwt"}),
         ] {
             let token = testing::token(alg.name(), &header, &claims());
-            let verified = judge(token.as_bytes(), &keys).unwrap();
+            let verified = judge(token.as_bytes(), keys).unwrap();
             assert_eq!(verified.claims().string("sub"), Some("alice"));
             assert_eq!(verified.check(&policy(), &AUDIENCES, NOW), Ok(()));
             let later = NOW.saturating_add(Duration::from_secs(660));
@@ -66,13 +74,13 @@ fn good_tokens() {
         }
     }
     let token = testing::token("Ed25519", &json!({"kid": "eddsa"}), &claims());
-    assert!(judge(token.as_bytes(), &keys).is_ok());
+    assert!(judge(token.as_bytes(), keys).is_ok());
 }
 
 /// Every reason that a token can give, each by a token that is good but for it.
 #[test]
 fn bad_tokens() {
-    let keys = keys(&testing::key_set());
+    let keys = issuer_keys();
     let header = |name: &str, value: Value| {
         let mut header = json!({"kid": "es256"});
         header[name] = value;
@@ -207,12 +215,12 @@ fn bad_tokens() {
         ),
     ] {
         assert_eq!(
-            judge(token.as_bytes(), &keys).err(),
+            judge(token.as_bytes(), keys).err(),
             Some(expected),
             "{name}"
         );
     }
-    assert!(judge(good.as_bytes(), &keys).is_ok());
+    assert!(judge(good.as_bytes(), keys).is_ok());
     assert_eq!(
         judge(good.as_bytes(), &self::keys(&testing::stranger_key_set())).err(),
         Some(Reason::SignatureInvalid)
@@ -222,13 +230,13 @@ fn bad_tokens() {
 /// RFC 8725 §2.1: the public key as the secret of an HMAC, and RSA taken for ECDSA.
 #[test]
 fn algorithms_are_not_confused() {
-    let keys = keys(&testing::key_set());
+    let keys = issuer_keys();
     for &signed in Algorithm::ALL {
         for &claimed in Algorithm::ALL {
             let header = json!({"alg": claimed.name()});
             let token = testing::token(signed.name(), &header, &claims());
             assert_eq!(
-                judge(token.as_bytes(), &keys).is_ok(),
+                judge(token.as_bytes(), keys).is_ok(),
                 signed == claimed,
                 "{signed:?} as {claimed:?}"
             );
@@ -459,7 +467,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
 proptest! {
     #[test]
     fn no_mutation_of_a_good_token_verifies(token in signed(), mutation in mutation()) {
-        let keys = keys(&testing::key_set());
+        let keys = issuer_keys();
         let mut mutant = token.clone().into_bytes();
         match mutation {
             Mutation::Replace(at, byte) => mutant[at.index(token.len())] = byte,
@@ -468,7 +476,7 @@ proptest! {
             Mutation::Swap(one, other) => mutant.swap(one.index(token.len()), other.index(token.len())),
             Mutation::Cut(at) => mutant.truncate(at.index(token.len())),
         }
-        prop_assert_eq!(verifies(&mutant, &keys), mutant == token.as_bytes());
+        prop_assert_eq!(verifies(&mutant, keys), mutant == token.as_bytes());
     }
 
     #[test]
@@ -494,7 +502,7 @@ proptest! {
             let _ = token.check(&policy(), &AUDIENCES, UnixNanos::from_nanos(now));
             let _ = token.unverified_claims().scopes().count();
         }
-        let verified = verifies(token.as_bytes(), &keys(&testing::key_set()));
+        let verified = verifies(token.as_bytes(), issuer_keys());
         prop_assert!(!verified);
     }
 }
@@ -502,10 +510,10 @@ proptest! {
 /// Every place of the token, every byte of its alphabet, for the two algorithms that are fast.
 #[test]
 fn no_change_of_one_byte_verifies() {
-    let keys = keys(&testing::key_set());
+    let keys = issuer_keys();
     for alg in ["ES256", "EdDSA"] {
         let token = testing::token(alg, &json!({}), &json!({"iss": "i", "aud": "a", "exp": 1}));
-        assert!(verifies(token.as_bytes(), &keys));
+        assert!(verifies(token.as_bytes(), keys));
         for at in 0..token.len() {
             for byte in [
                 b'A', b'Q', b'g', b'w', b'z', b'_', b'-', b'0', b'.', b'=', b'+', b' ', 0, 0x80,
@@ -513,7 +521,7 @@ fn no_change_of_one_byte_verifies() {
                 let mut mutant = token.clone().into_bytes();
                 mutant[at] = byte;
                 assert_eq!(
-                    verifies(&mutant, &keys),
+                    verifies(&mutant, keys),
                     mutant == token.as_bytes(),
                     "{alg} {at} {byte}"
                 );

@@ -39,7 +39,22 @@ fn odd_keys_are_skipped_with_their_reason() {
         (with("ES256", "kty", json!(null)), MissingMember("kty")),
         (with("ES256", "kty", json!(7)), MalformedMember("kty")),
         (with("ES256", "kty", json!("ec")), UnknownKeyType),
-        (with("ES256", "kty", json!("AKP")), UnknownKeyType),
+        (with("ES256", "kty", json!("AKP")), MissingMember("alg")),
+        (
+            with("ML-DSA-44", "alg", json!("ML-DSA-66")),
+            UnknownAlgorithm,
+        ),
+        (with("ML-DSA-44", "alg", json!("ES256")), UnknownAlgorithm),
+        (
+            with("ML-DSA-44", "alg", json!("ML-DSA-65")),
+            MalformedMember("pub"),
+        ),
+        (with("ML-DSA-44", "pub", json!(null)), MissingMember("pub")),
+        (
+            with("ML-DSA-44", "pub", json!(testing::encode(&[0; 1313]))),
+            MalformedMember("pub"),
+        ),
+        (with("ML-DSA-44", "priv", json!("AA")), Private),
         (
             json!({"kty": "oct", "k": "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ"}),
             Symmetric,
@@ -395,20 +410,20 @@ proptest! {
     /// Any member of a sound set changed to anything: no panic, and each key is used or named.
     #[test]
     fn no_member_panics(
-        index in 0..10_usize,
-        member in prop::sample::select(vec!["kty", "crv", "x", "y", "n", "e", "kid", "use", "alg", "key_ops"]),
+        index in 0..Algorithm::ALL.len(),
+        member in prop::sample::select(vec!["kty", "crv", "x", "y", "n", "e", "pub", "kid", "use", "alg", "key_ops"]),
         value in prop_oneof![
             prop::collection::vec(any::<u8>(), 0..520).prop_map(|bytes| json!(testing::encode(&bytes))),
             ".*".prop_map(Value::from),
             prop::sample::select(vec![json!(null), json!(1), json!([]), json!({}), json!(["verify"])]),
-            prop::sample::select(vec!["RSA", "EC", "OKP", "oct", "P-256", "P-384", "secp256k1", "Ed25519", "RS256", "AQAB"])
+            prop::sample::select(vec!["RSA", "EC", "OKP", "AKP", "oct", "P-256", "P-384", "secp256k1", "Ed25519", "RS256", "AQAB"])
                 .prop_map(Value::from),
         ],
     ) {
         let mut set = testing::key_set();
         set["keys"][index][member] = value;
         let (keys, skipped) = parse(&set);
-        prop_assert_eq!(skipped.len(), 10_usize.saturating_sub(keys.len()));
+        prop_assert_eq!(skipped.len(), Algorithm::ALL.len().saturating_sub(keys.len()));
     }
 
     #[test]
@@ -417,7 +432,7 @@ proptest! {
         let at = at.index(set.len());
         set[at] = byte;
         if let Ok((keys, skipped)) = KeySet::parse(&set) {
-            prop_assert!(keys.len().saturating_add(skipped.len()) <= 10);
+            prop_assert!(keys.len().saturating_add(skipped.len()) <= Algorithm::ALL.len());
         }
     }
 }
