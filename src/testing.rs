@@ -5,10 +5,11 @@ use std::sync::OnceLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_compact::{KeyPair, Seed};
-use jwt_simple::algorithms::RSAKeyPair;
+use jwt_simple::algorithms::{MLDSAKeyPair, RSAKeyPair};
 use p256::ecdsa::signature::Signer as _;
 use serde_json::{Value, json};
 use superboring::hash::MessageDigest;
+use superboring::mldsa;
 use superboring::pkey::{PKey, Private};
 use superboring::rsa::Padding;
 
@@ -54,6 +55,11 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// The other way round.
+pub(crate) fn decode(text: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(text).unwrap()
+}
+
 /// A JWK set with one key for each algorithm, whose `kid` is the name in lower case: `rs256`.
 pub(crate) fn key_set() -> Value {
     key_set_of(Signer::Issuer)
@@ -65,6 +71,12 @@ pub(crate) fn stranger_key_set() -> Value {
 }
 
 fn key_set_of(signer: Signer) -> Value {
+    static SETS: OnceLock<[Value; 2]> = OnceLock::new();
+    SETS.get_or_init(|| [Signer::Issuer, Signer::Stranger].map(new_key_set))[signer as usize]
+        .clone()
+}
+
+fn new_key_set(signer: Signer) -> Value {
     let keys: Vec<Value> = Algorithm::ALL
         .iter()
         .map(|alg| {
@@ -78,10 +90,10 @@ fn key_set_of(signer: Signer) -> Value {
     json!({ "keys": keys })
 }
 
-/// The members of a public JWK without `kid`, `alg` and `use`.
+/// The members of a public JWK without `kid`, `use`, and `alg` unless it is required.
 pub(crate) fn public_jwk(signer: Signer, alg: &str) -> Value {
     let ec = |crv: &str, point: &[u8]| {
-        let (x, y) = point[1..].split_at((point.len() - 1) / 2);
+        let (x, y) = point[1..].split_at(point.len() / 2);
         json!({"kty": "EC", "crv": crv, "x": encode(x), "y": encode(y)})
     };
     match alg {
@@ -99,6 +111,10 @@ pub(crate) fn public_jwk(signer: Signer, alg: &str) -> Value {
         ),
         "EdDSA" | "Ed25519" => {
             json!({"kty": "OKP", "crv": "Ed25519", "x": encode(&ed25519(signer).pk[..])})
+        }
+        "ML-DSA-44" | "ML-DSA-65" | "ML-DSA-87" => {
+            let key = ml_dsa(signer, alg).public_key().to_bytes();
+            json!({"kty": "AKP", "alg": alg, "pub": encode(&key)})
         }
         _ => {
             let key = rsa(signer).public_key().to_components();
@@ -123,6 +139,9 @@ pub(crate) fn sign(signer: Signer, alg: &str, message: &[u8]) -> Vec<u8> {
             signature.to_bytes().to_vec()
         }
         "EdDSA" | "Ed25519" => ed25519(signer).sk.sign(message, None).to_vec(),
+        "ML-DSA-44" | "ML-DSA-65" | "ML-DSA-87" => {
+            ml_dsa(signer, alg).as_ref().sign(message).unwrap()
+        }
         "RS384" => sign_rsa(signer, Padding::PKCS1, MessageDigest::sha384(), message),
         "RS512" => sign_rsa(signer, Padding::PKCS1, MessageDigest::sha512(), message),
         "PS256" => sign_rsa(signer, Padding::PKCS1_PSS, MessageDigest::sha256(), message),
@@ -153,7 +172,10 @@ fn rsa(signer: Signer) -> &'static RSAKeyPair {
 }
 
 fn scalar<const N: usize>(signer: Signer) -> [u8; N] {
-    [signer as u8 + 1; N]
+    match signer {
+        Signer::Issuer => [1; N],
+        Signer::Stranger => [2; N],
+    }
 }
 
 fn p256(signer: Signer) -> p256::ecdsa::SigningKey {
@@ -170,4 +192,13 @@ fn k256(signer: Signer) -> k256::ecdsa::SigningKey {
 
 fn ed25519(signer: Signer) -> KeyPair {
     KeyPair::from_seed(Seed::new(scalar(signer)))
+}
+
+fn ml_dsa(signer: Signer, alg: &str) -> MLDSAKeyPair {
+    let parameters = match alg {
+        "ML-DSA-44" => mldsa::Algorithm::MlDsa44,
+        "ML-DSA-65" => mldsa::Algorithm::MlDsa65,
+        _ => mldsa::Algorithm::MlDsa87,
+    };
+    MLDSAKeyPair::from_bytes(parameters, &scalar::<32>(signer)).unwrap()
 }

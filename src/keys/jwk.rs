@@ -178,7 +178,7 @@ pub enum SkipReason {
     Symmetric,
     /// A private key: it is nobody's secret any more.
     Private,
-    /// A `kty` other than `RSA`, `EC` and `OKP`.
+    /// A `kty` other than `RSA`, `EC`, `OKP` and `AKP`.
     UnknownKeyType,
     /// A `crv` that is not supported.
     UnknownCurve,
@@ -211,7 +211,7 @@ impl fmt::Display for SkipReason {
             Self::MalformedMember(name) => write!(f, "its {name} is malformed"),
             Self::Symmetric => f.write_str("it is symmetric"),
             Self::Private => f.write_str("it is a private key"),
-            Self::UnknownKeyType => f.write_str("its kty is not RSA, EC or OKP"),
+            Self::UnknownKeyType => f.write_str("its kty is not RSA, EC, OKP or AKP"),
             Self::UnknownCurve => f.write_str("its crv is not supported"),
             Self::NotForSignatures => f.write_str("its use is not sig"),
             Self::NotForVerification => f.write_str("its key_ops are without verify"),
@@ -259,7 +259,7 @@ fn verification_key(jwk: &Value) -> Result<VerificationKey, SkipReason> {
     })
 }
 
-/// The members of one JWK (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
+/// The members of one JWK (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2, RFC 9964 §3).
 #[derive(Clone, Copy)]
 struct Jwk<'a>(&'a Map<String, Value>);
 
@@ -309,6 +309,13 @@ impl<'a> Jwk<'a> {
                 "Ed25519" => Ok(KeyType::Ed25519),
                 _ => Err(SkipReason::UnknownCurve),
             },
+            // Its `alg` is required, and decides (RFC 9964 §3).
+            "AKP" => match self.required("alg")? {
+                "ML-DSA-44" => Ok(KeyType::MlDsa44),
+                "ML-DSA-65" => Ok(KeyType::MlDsa65),
+                "ML-DSA-87" => Ok(KeyType::MlDsa87),
+                _ => Err(SkipReason::UnknownAlgorithm),
+            },
             "oct" => Err(SkipReason::Symmetric),
             _ => Err(SkipReason::UnknownKeyType),
         }
@@ -330,7 +337,7 @@ impl<'a> Jwk<'a> {
             }
             Some(_) => return Err(SkipReason::MalformedMember("key_ops")),
         }
-        if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
+        if ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"]
             .iter()
             .any(|name| self.0.contains_key(*name))
         {
@@ -346,6 +353,9 @@ impl<'a> Jwk<'a> {
             KeyType::P384 => PublicKey::p384(&self.point(48)?),
             KeyType::Secp256k1 => PublicKey::secp256k1(&self.point(32)?),
             KeyType::Ed25519 => PublicKey::ed25519(&self.fixed_bytes("x", 32)?),
+            KeyType::MlDsa44 => PublicKey::ml_dsa_44(&self.fixed_bytes("pub", 1312)?),
+            KeyType::MlDsa65 => PublicKey::ml_dsa_65(&self.fixed_bytes("pub", 1952)?),
+            KeyType::MlDsa87 => PublicKey::ml_dsa_87(&self.fixed_bytes("pub", 2592)?),
         }
         .map_err(SkipReason::Unsound)
     }

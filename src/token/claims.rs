@@ -162,16 +162,17 @@ fn optional<'m, T>(
     }
 }
 
+/// RFC 7519 §2: a number, which may have a fraction.
 fn numeric_date(value: &Value, round: fn(f64) -> f64) -> Option<UnixNanos> {
     let number = value.as_number()?;
     let seconds = match number.as_u64() {
         Some(seconds) => seconds,
         None => {
-            let seconds = round(number.as_f64()?);
-            // The comparison also refuses what is not a number; the cast is exact in this range.
+            let seconds = number.as_f64()?;
+            // The cast is exact in this range.
             (0.0..=LAST_SECOND as f64)
                 .contains(&seconds)
-                .then_some(seconds as u64)?
+                .then_some(round(seconds) as u64)?
         }
     };
     (seconds <= LAST_SECOND).then_some(UnixNanos::from_secs(seconds))

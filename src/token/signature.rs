@@ -11,18 +11,20 @@ mod tests;
 
 use jwt_simple::JWTError;
 use jwt_simple::algorithms::{
-    Edwards25519PublicKey, K256PublicKey, P256PublicKey, P384PublicKey, RSAPublicKey,
+    Edwards25519PublicKey, K256PublicKey, MLDSAPublicKey, P256PublicKey, P384PublicKey,
+    RSAPublicKey,
 };
 use k256::ecdsa::signature::Verifier as _;
 use superboring::hash::MessageDigest;
+use superboring::mldsa;
 use superboring::pkey::{PKey, Public};
 use superboring::rsa::Padding;
 use superboring::sign::{RsaPssSaltlen, Verifier};
 
 macro_rules! algorithms {
     ($( $(#[doc = $doc:literal])+ $variant:ident => $name:literal, $key_type:ident; )+) => {
-        /// A signature algorithm (RFC 7518 §3.1, RFC 8037 §3.1, RFC 8812 §3.2). All are
-        /// asymmetric: HMAC and `none` cannot be expressed. ES512 is not among them, for want of
+        /// A signature algorithm (RFC 7518 §3.1, RFC 8037 §3.1, RFC 8812 §3.2, RFC 9964 §4). All
+        /// are asymmetric: HMAC and `none` cannot be expressed. ES512 is not among them, for want of
         /// P-521 in the library.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Algorithm { $( $(#[doc = $doc])+ $variant, )+ }
@@ -75,9 +77,15 @@ algorithms! {
     Es256k => "ES256K", Secp256k1;
     /// EdDSA on Ed25519.
     EdDsa => "EdDSA", Ed25519;
+    /// ML-DSA with the parameters of category 2.
+    MlDsa44 => "ML-DSA-44", MlDsa44;
+    /// ML-DSA with the parameters of category 3.
+    MlDsa65 => "ML-DSA-65", MlDsa65;
+    /// ML-DSA with the parameters of category 5.
+    MlDsa87 => "ML-DSA-87", MlDsa87;
 }
 
-/// `kty` and `crv` in one.
+/// `kty` in one with `crv` or, for ML-DSA, `alg`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyType {
     /// RSA.
@@ -90,6 +98,12 @@ pub enum KeyType {
     Secp256k1,
     /// OKP on Ed25519.
     Ed25519,
+    /// AKP for ML-DSA-44.
+    MlDsa44,
+    /// AKP for ML-DSA-65.
+    MlDsa65,
+    /// AKP for ML-DSA-87.
+    MlDsa87,
 }
 
 /// Why numbers are no public key.
@@ -116,6 +130,7 @@ enum Inner {
     P384(P384PublicKey),
     Secp256k1(K256PublicKey),
     Ed25519(Edwards25519PublicKey),
+    MlDsa(MLDSAPublicKey),
 }
 
 #[derive(Clone, Debug)]
@@ -173,14 +188,40 @@ impl PublicKey {
             .map_err(|_| KeyError::Invalid)
     }
 
+    /// From the 1312 bytes of FIPS 204 §4.
+    pub fn ml_dsa_44(bytes: &[u8]) -> Result<Self, KeyError> {
+        Self::ml_dsa(mldsa::Algorithm::MlDsa44, bytes)
+    }
+
+    /// From the 1952 bytes of FIPS 204 §4.
+    pub fn ml_dsa_65(bytes: &[u8]) -> Result<Self, KeyError> {
+        Self::ml_dsa(mldsa::Algorithm::MlDsa65, bytes)
+    }
+
+    /// From the 2592 bytes of FIPS 204 §4.
+    pub fn ml_dsa_87(bytes: &[u8]) -> Result<Self, KeyError> {
+        Self::ml_dsa(mldsa::Algorithm::MlDsa87, bytes)
+    }
+
+    fn ml_dsa(parameters: mldsa::Algorithm, bytes: &[u8]) -> Result<Self, KeyError> {
+        MLDSAPublicKey::from_bytes(parameters, bytes)
+            .map(|key| Self(Inner::MlDsa(key)))
+            .map_err(|_| KeyError::Invalid)
+    }
+
     /// What kind of key it is.
     pub fn key_type(&self) -> KeyType {
-        match self.0 {
+        match &self.0 {
             Inner::Rsa(_) => KeyType::Rsa,
             Inner::P256(_) => KeyType::P256,
             Inner::P384(_) => KeyType::P384,
             Inner::Secp256k1(_) => KeyType::Secp256k1,
             Inner::Ed25519(_) => KeyType::Ed25519,
+            Inner::MlDsa(key) => match key.as_ref().algorithm() {
+                mldsa::Algorithm::MlDsa44 => KeyType::MlDsa44,
+                mldsa::Algorithm::MlDsa65 => KeyType::MlDsa65,
+                mldsa::Algorithm::MlDsa87 => KeyType::MlDsa87,
+            },
         }
     }
 }
@@ -220,6 +261,8 @@ pub fn verify(alg: Algorithm, key: &PublicKey, message: &[u8], signature: &[u8])
         }
         Inner::Ed25519(key) => ed25519_compact::Signature::from_slice(signature)
             .is_ok_and(|signature| key.as_ref().verify(message, &signature).is_ok()),
+        // With an empty context, as RFC 9964 §4 has it.
+        Inner::MlDsa(key) => key.as_ref().verify(message, signature).is_ok(),
     }
 }
 
@@ -231,7 +274,13 @@ fn rsa_scheme(alg: Algorithm) -> Option<(Padding, MessageDigest)> {
         Algorithm::Ps256 => Some((Padding::PKCS1_PSS, MessageDigest::sha256())),
         Algorithm::Ps384 => Some((Padding::PKCS1_PSS, MessageDigest::sha384())),
         Algorithm::Ps512 => Some((Padding::PKCS1_PSS, MessageDigest::sha512())),
-        Algorithm::Es256 | Algorithm::Es384 | Algorithm::Es256k | Algorithm::EdDsa => None,
+        Algorithm::Es256
+        | Algorithm::Es384
+        | Algorithm::Es256k
+        | Algorithm::EdDsa
+        | Algorithm::MlDsa44
+        | Algorithm::MlDsa65
+        | Algorithm::MlDsa87 => None,
     }
 }
 

@@ -95,9 +95,9 @@ fn is_harmless(raw: &[u8]) -> bool {
     if !path.iter().all(|b| clear(*b)) || !has_plain_segments(path) {
         return false;
     }
-    let Decoded { bytes, well_formed } = decode(path);
+    let Decoded { bytes, broken_at } = decode(path);
     let folded = fold(&bytes);
-    well_formed
+    broken_at.is_none()
         && std::str::from_utf8(&bytes).is_ok()
         && count_meaning(path) == count_meaning(&folded)
         && folded
@@ -116,7 +116,12 @@ fn all(raw: &[u8]) -> BTreeSet<Vec<u8>> {
     let mut text = raw.to_vec();
     for round in 0..=DECODINGS {
         if round > 0 {
-            let next = fold(&decode(&text).bytes).into_owned();
+            let Decoded { bytes, broken_at } = decode(&text);
+            // A server may take a broken escape for the end.
+            if let Some(until) = broken_at.and_then(|at| text.get(..at)) {
+                readings.insert(resolved(&fold(&decode(until).bytes), true, true));
+            }
+            let next = fold(&bytes).into_owned();
             if next == text {
                 break;
             }
@@ -203,39 +208,41 @@ fn resolved(path: &[u8], merge: bool, resolve: bool) -> Vec<u8> {
 
 struct Decoded {
     bytes: Vec<u8>,
-    well_formed: bool,
+    /// Where the first malformed escape begins.
+    broken_at: Option<usize>,
 }
 
 /// Percent-decoding, with the `%uXXXX` of old Microsoft servers. What is malformed stays.
 fn decode(path: &[u8]) -> Decoded {
     let mut bytes = Vec::with_capacity(path.len());
-    let mut well_formed = true;
+    let mut broken_at = None;
     let mut rest = path;
     while let Some((first, after)) = rest.split_first() {
-        let (decoded, used) = match after {
-            _ if *first != b'%' => (Some(u32::from(*first)), 0),
-            [a, b, ..] if hex(&[*a, *b]).is_some() => (hex(&[*a, *b]), 2),
-            [b'u' | b'U', a, b, c, d, ..] => {
-                well_formed = false;
-                (hex(&[*a, *b, *c, *d]), 5)
-            }
-            _ => (None, 0),
-        };
-        match decoded {
-            Some(value) if used == 5 => {
-                let character = char::from_u32(value).unwrap_or(char::REPLACEMENT_CHARACTER);
-                bytes.extend(character.encode_utf8(&mut [0; 4]).bytes());
-            }
-            Some(value) => bytes.push(u8::try_from(value).unwrap_or(b'%')),
-            None => {
-                well_formed = false;
-                bytes.push(*first);
-            }
+        let at = path.len().saturating_sub(rest.len());
+        rest = after;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
         }
-        let used = if decoded.is_some() { used } else { 0 };
-        rest = after.get(used..).unwrap_or_default();
+        if let Some((digits, after)) = after.split_at_checked(2)
+            && let Some(byte) = hex(digits).and_then(|value| u8::try_from(value).ok())
+        {
+            bytes.push(byte);
+            rest = after;
+            continue;
+        }
+        broken_at = broken_at.or(Some(at));
+        if let Some((b'u' | b'U', after)) = after.split_first()
+            && let Some((digits, after)) = after.split_at_checked(4)
+            && let Some(character) = hex(digits).and_then(char::from_u32)
+        {
+            bytes.extend(character.encode_utf8(&mut [0; 4]).bytes());
+            rest = after;
+            continue;
+        }
+        bytes.push(b'%');
     }
-    Decoded { bytes, well_formed }
+    Decoded { bytes, broken_at }
 }
 
 fn hex(digits: &[u8]) -> Option<u32> {

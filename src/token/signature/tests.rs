@@ -1,4 +1,9 @@
+use serde::Deserialize;
+use serde_json::Value;
+
 use super::*;
+use crate::keys::jwk::KeySet;
+use crate::testing::{self, Signer};
 
 #[test]
 fn names_are_read_back() {
@@ -7,9 +12,232 @@ fn names_are_read_back() {
     }
     assert_eq!(Algorithm::from_name("Ed25519"), Some(Algorithm::EdDsa));
     for name in [
-        "none", "None", "HS256", "HS384", "HS512", "rs256", "RS1", "ES512", "Ed448", "eddsa", "",
-        "RS256 ",
+        "none", "None", "NONE", "HS256", "HS384", "HS512", "rs256", "RS1", "ES512", "Ed448",
+        "eddsa", "", "RS256 ", "RSA-OAEP", "A128GCM", "dir",
     ] {
         assert_eq!(Algorithm::from_name(name), None, "{name}");
+    }
+}
+
+#[derive(Deserialize)]
+struct Vector {
+    name: String,
+    alg: String,
+    jwk: Value,
+    token: String,
+    good: bool,
+}
+
+/// Examples of the RFCs, and signatures by OpenSSL: good ones in every spelling that is allowed,
+/// and those that only resemble one.
+#[test]
+fn vectors_of_others() {
+    let vectors: Vec<Vector> = serde_json::from_str(include_str!("vectors.json")).unwrap();
+    assert_eq!(vectors.len(), 68);
+    for vector in vectors {
+        let set = serde_json::json!({ "keys": [vector.jwk] }).to_string();
+        let (keys, skipped) = KeySet::parse(set.as_bytes()).unwrap();
+        assert_eq!(skipped, [], "{}", vector.name);
+        let alg = Algorithm::from_name(&vector.alg).unwrap();
+        let crate::keys::jwk::Lookup::Fitting(keys) = keys.lookup(None, alg) else {
+            panic!("{}", vector.name);
+        };
+        let (input, signature) = vector.token.rsplit_once('.').unwrap();
+        let signature = testing::decode(signature);
+        assert_eq!(
+            keys[0].verify(alg, input.as_bytes(), &signature),
+            vector.good,
+            "{}",
+            vector.name
+        );
+    }
+}
+
+fn public_key(signer: Signer, alg: Algorithm) -> PublicKey {
+    let jwk = testing::public_jwk(signer, alg.name());
+    let bytes = |name: &str| testing::decode(jwk[name].as_str().unwrap());
+    let point = || [vec![4], bytes("x"), bytes("y")].concat();
+    match alg.key_type() {
+        KeyType::Rsa => PublicKey::rsa(&bytes("n"), &bytes("e")),
+        KeyType::P256 => PublicKey::p256(&point()),
+        KeyType::P384 => PublicKey::p384(&point()),
+        KeyType::Secp256k1 => PublicKey::secp256k1(&point()),
+        KeyType::Ed25519 => PublicKey::ed25519(&bytes("x")),
+        KeyType::MlDsa44 => PublicKey::ml_dsa_44(&bytes("pub")),
+        KeyType::MlDsa65 => PublicKey::ml_dsa_65(&bytes("pub")),
+        KeyType::MlDsa87 => PublicKey::ml_dsa_87(&bytes("pub")),
+    }
+    .unwrap()
+}
+
+/// One signature, presented under every algorithm to every key: one pair is right.
+#[test]
+fn only_the_algorithm_and_the_key_of_the_signer_fit() {
+    let mut keys = Vec::new();
+    for signer in [Signer::Issuer, Signer::Stranger] {
+        keys.extend(
+            Algorithm::ALL
+                .iter()
+                .map(|&alg| (signer, public_key(signer, alg))),
+        );
+    }
+    for &signed_with in Algorithm::ALL {
+        let signature = testing::sign(Signer::Issuer, signed_with.name(), b"message");
+        for &alg in Algorithm::ALL {
+            for (signer, key) in &keys {
+                let right = alg == signed_with
+                    && *signer == Signer::Issuer
+                    && key.key_type() == alg.key_type();
+                assert_eq!(
+                    verify(alg, key, b"message", &signature),
+                    right,
+                    "signed with {signed_with:?}, taken for {alg:?}, {:?} key of {signer:?}",
+                    key.key_type()
+                );
+                if right {
+                    assert!(!verify(alg, key, b"massage", &signature));
+                    assert!(!verify(alg, key, b"", &signature));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn signatures_of_any_length_are_refused_without_a_panic() {
+    for &alg in Algorithm::ALL {
+        let key = public_key(Signer::Issuer, alg);
+        for length in [
+            0, 1, 31, 32, 63, 64, 65, 95, 96, 97, 128, 255, 256, 257, 512, 2420, 3309, 4627, 4096,
+        ] {
+            for byte in [0, 1, 0x7f, 0xff] {
+                assert!(
+                    !verify(alg, &key, b"message", &vec![byte; length]),
+                    "{alg:?} {length}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn unsound_keys() {
+    let e = [1, 0, 1];
+    for (modulus, exponent, expected) in [
+        (vec![0xff; 255], &e[..], KeyError::ModulusTooSmall),
+        (
+            [vec![0; 10], vec![0xff; 255]].concat(),
+            &e,
+            KeyError::ModulusTooSmall,
+        ),
+        // 2047 bits.
+        (
+            [vec![0x7f], vec![0xff; 255]].concat(),
+            &e,
+            KeyError::ModulusTooSmall,
+        ),
+        // 4097 bits.
+        (
+            [vec![1], vec![0xff; 512]].concat(),
+            &e,
+            KeyError::ModulusTooLarge,
+        ),
+        (vec![0xff; 100_000], &e, KeyError::ModulusTooLarge),
+        (vec![0xfe; 256], &e, KeyError::Invalid),
+        (vec![0xff; 256], &[3], KeyError::Exponent),
+        (vec![0xff; 256], &[1], KeyError::Exponent),
+        (vec![0xff; 256], &[], KeyError::Exponent),
+        (vec![0xff; 256], &[0], KeyError::Exponent),
+        (vec![0xff; 256], &[0xff; 256], KeyError::Exponent),
+        (vec![], &e, KeyError::ModulusTooSmall),
+        (vec![0; 256], &e, KeyError::ModulusTooSmall),
+    ] {
+        assert_eq!(
+            PublicKey::rsa(&modulus, exponent).unwrap_err(),
+            expected,
+            "{} {exponent:?}",
+            modulus.len()
+        );
+    }
+    assert!(PublicKey::rsa(&[vec![0], vec![0xff; 256]].concat(), &[0, 1, 0, 1]).is_ok());
+
+    type Construct = fn(&[u8]) -> Result<PublicKey, KeyError>;
+    for (construct, length) in [
+        (PublicKey::p256 as Construct, 32),
+        (PublicKey::p384, 48),
+        (PublicKey::secp256k1, 32),
+    ] {
+        for point in [
+            vec![],
+            // The point at infinity.
+            vec![0],
+            vec![4; 2 * length + 1],
+            [vec![4], vec![0; 2 * length]].concat(),
+            [vec![4], vec![0xff; 2 * length]].concat(),
+            vec![4; length],
+        ] {
+            assert_eq!(
+                construct(&point).unwrap_err(),
+                KeyError::Invalid,
+                "{point:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn unsound_ed25519_keys() {
+    const P: [u8; 32] = {
+        let mut p = [0xff; 32];
+        p[0] = 0xed;
+        p[31] = 0x7f;
+        p
+    };
+    let with = |first: u8, last: u8| {
+        let mut key = P;
+        key[0] = first;
+        key[31] = last;
+        key
+    };
+    let mut one = [0; 32];
+    one[0] = 1;
+    let mut negative_one = one;
+    negative_one[31] = 0x80;
+    let order_eight = |last| {
+        let mut key = *b"\xc7\x17\x6a\x70\x3d\x4d\xd8\x4f\xba\x3c\x0b\x76\x0d\x10\x67\x0f\x2a\x20\x53\xfa\x2c\x39\xcc\xc6\x4e\xc7\xfd\x77\x92\xac\x03\x7a";
+        key[31] |= last;
+        key
+    };
+    for (name, key) in [
+        ("the neutral point", one),
+        ("the neutral point with a sign", negative_one),
+        ("order two", with(0xec, 0x7f)),
+        ("order four", [0; 32]),
+        ("order four, other sign", {
+            let mut key = [0; 32];
+            key[31] = 0x80;
+            key
+        }),
+        ("order eight", order_eight(0)),
+        ("order eight, other sign", order_eight(0x80)),
+        ("p, which is zero", P),
+        ("p and a sign", with(0xed, 0xff)),
+        ("p + 1, which is one", with(0xee, 0x7f)),
+        ("p + 3, which is three", with(0xf0, 0x7f)),
+        ("not on the curve", {
+            let mut key = [0; 32];
+            key[0] = 2;
+            key
+        }),
+        ("all ones", [0xff; 32]),
+    ] {
+        assert_eq!(
+            PublicKey::ed25519(&key).unwrap_err(),
+            KeyError::Invalid,
+            "{name}"
+        );
+    }
+    for length in [0, 31, 33, 64] {
+        assert!(PublicKey::ed25519(&vec![5; length]).is_err());
     }
 }

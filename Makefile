@@ -1,0 +1,36 @@
+# `make` prints what there is to do. Every target can be repeated, and installs what it lacks: into
+# .tools/ (Envoy, Node.js, the MCP SDK, an authorization server), and, where Rust for the module is
+# missing on Debian, packages with apt-get.
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint clean
+
+python := .tools/venv/bin/python
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+build: ## dist/mcp_auth_filter.wasm and its SHA-256
+	@scripts/build
+
+demo: tools build ## the whole story on real parts; KEEP=1 leaves them running for your own client
+	@$(python) examples/demo/demo.py
+
+test: tools build ## native tests, then everything on a real Envoy
+	scripts/cargo test --locked
+	$(python) -m pytest tests -n 2 -q
+
+lint: ## formatting, and clippy with warnings as errors
+	scripts/cargo fmt --check
+	scripts/cargo clippy --locked --all-targets -- --deny warnings
+	@# src/filter is for wasm alone: this cfg lets a native clippy see it.
+	RUSTFLAGS="--cfg lint_filter" CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-target}/lint \
+	  scripts/cargo clippy --locked --lib -- --deny warnings
+
+clean: ## removes what was built, but not .tools/
+	rm -rf target dist
+
+.PHONY: tools
+tools:
+	@[ -e .tools/setup.stamp ] || echo "First run: about 150 MB of tools go into .tools/, and the crates into cargo's own cache."
+	@scripts/setup
