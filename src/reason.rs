@@ -141,6 +141,9 @@ reasons! {
     IssuedInFuture => "issued_in_future", Token, 401, InvalidToken, WithError, "The access token was issued in the future";
     /// `exp - iat` is more than `max_token_lifetime_seconds`, or `iat` is absent where that is set.
     LifetimeTooLong => "lifetime_too_long", Token, 401, InvalidToken, WithError, "The access token is valid for too long";
+    /// It has a `cnf` (RFC 7800) with `jkt` or `x5t#S256`: as a Bearer token it proves nothing, and
+    /// must be refused (RFC 9449 §7.1, RFC 8705 §3).
+    SenderConstrained => "sender_constrained", Token, 401, InvalidToken, WithError, "The access token is bound to a key that the request does not prove";
     /// No key of the issuer has this `kid`, also after a refresh.
     KeyUnknown => "key_unknown", Token, 401, InvalidToken, WithError, "The signing key of the access token is unknown";
     /// The issuer has the key, but it is not for this `alg`.

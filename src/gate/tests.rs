@@ -253,6 +253,14 @@ fn a_bad_token_is_401_with_its_reason() {
         (change("nbf", json!(1_800_000_100)), Reason::NotYetValid),
         (change("iat", json!(1_800_000_100)), Reason::IssuedInFuture),
         (
+            change("cnf", json!({"jkt": "x"})),
+            Reason::SenderConstrained,
+        ),
+        (
+            change("cnf", json!({"x5t#S256": "x"})),
+            Reason::SenderConstrained,
+        ),
+        (
             testing::token("ES256", &json!({"kid": "no"}), &claims()),
             Reason::KeyUnknown,
         ),

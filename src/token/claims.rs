@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::TokenPolicy;
 use crate::reason::Reason;
+use crate::scope::is_scope_token;
 use crate::time::UnixNanos;
 
 /// 9999-12-31T23:59:59Z, the last second of RFC 3339; later NumericDates are mistakes of unit.
@@ -108,7 +109,7 @@ impl Claims {
         self.members.get(name)?.as_str()
     }
 
-    /// Audience and times, in this order.
+    /// Audience, times, and proof of possession, in this order.
     pub(super) fn check(
         &self,
         policy: &TokenPolicy,
@@ -136,10 +137,21 @@ impl Claims {
             return Err(Reason::IssuedInFuture);
         }
         match (policy.max_token_lifetime, self.issued_at) {
-            (None, _) => Ok(()),
-            (Some(max), Some(issued_at)) if self.expires_at.since(issued_at) <= max => Ok(()),
-            (Some(_), _) => Err(Reason::LifetimeTooLong),
+            (None, _) => {}
+            (Some(max), Some(issued_at)) if self.expires_at.since(issued_at) <= max => {}
+            (Some(_), _) => return Err(Reason::LifetimeTooLong),
         }
+        if self.is_sender_constrained() {
+            return Err(Reason::SenderConstrained);
+        }
+        Ok(())
+    }
+
+    /// Whether whoever holds it must prove a key besides, by DPoP or by mutual TLS.
+    fn is_sender_constrained(&self) -> bool {
+        self.members
+            .get("cnf")
+            .is_some_and(|cnf| cnf.get("jkt").is_some() || cnf.get("x5t#S256").is_some())
     }
 }
 
@@ -207,14 +219,6 @@ fn scope_tokens(value: &Value) -> impl Iterator<Item = &str> {
     one.split(' ')
         .chain(list.iter().filter_map(Value::as_str))
         .filter(|token| is_scope_token(token))
-}
-
-/// RFC 6749 §3.3: visible ASCII without `"` and `\`.
-fn is_scope_token(token: &str) -> bool {
-    !token.is_empty()
-        && token
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
 }
 
 /// Byte for byte, except that a bare origin is the same with and without its trailing slash: URL
