@@ -190,6 +190,10 @@ impl Request<'_> {
         match self.authorize(keys) {
             Ok(token) => Decision::Allow(self.edits(Some(&token))),
             Err(Stop::Refused(refusal)) => self.refuse(refusal),
+            // Observing never delays a request.
+            Err(Stop::Waits(issuer)) if self.config.mode == Mode::Observe => {
+                self.refuse(self.refusal_by(Reason::KeysUnavailable, issuer))
+            }
             Err(Stop::Waits(issuer)) => Decision::Wait(issuer),
         }
     }

@@ -567,6 +567,18 @@ fn observing_refuses_nothing_and_still_strips_identity() {
 }
 
 #[test]
+fn observing_delays_nothing() {
+    let case = Case::new()
+        .bearer(&token(&claims()))
+        .global("mode", json!("observe"))
+        .global("issuers", json!([{"issuer": ISSUER, "cluster": "auth"}]));
+    let Decision::Observe(refusal, _) = case.decide() else {
+        panic!("it is observed")
+    };
+    assert_eq!(refusal.reason, Reason::KeysUnavailable);
+}
+
+#[test]
 fn configured_audiences_replace_the_resource() {
     let mut claims = claims();
     claims["aud"] = json!(["api://mcp", "x"]);

@@ -120,7 +120,8 @@ pub struct Keys {
 
 #[derive(Debug)]
 enum IssuerKeys {
-    Inline,
+    /// Nothing to fetch: they are inline, or the filter is switched off.
+    Still,
     Remote(Box<RemoteIssuer>),
 }
 
@@ -132,7 +133,8 @@ impl Keys {
             .iter()
             .enumerate()
             .map(|(at, issuer)| match &issuer.keys {
-                KeySource::Inline(_) => IssuerKeys::Inline,
+                KeySource::Inline(_) => IssuerKeys::Still,
+                KeySource::Remote(_) if !config.enabled => IssuerKeys::Still,
                 KeySource::Remote(remote) => {
                     let seed = seed.wrapping_add(u64::try_from(at).unwrap_or_default());
                     IssuerKeys::Remote(Box::new(RemoteIssuer::new(remote.clone(), now, seed)))
@@ -161,11 +163,11 @@ impl Keys {
             self.issuers.get_mut(issuer.0),
             config.issuer(issuer).map(|issuer| &issuer.keys),
         ) {
-            (Some(IssuerKeys::Inline), Some(KeySource::Inline(set))) => in_set(set, kid, alg),
+            (Some(IssuerKeys::Still), Some(KeySource::Inline(set))) => in_set(set, kid, alg),
             (Some(IssuerKeys::Remote(remote)), Some(KeySource::Remote(_))) => {
                 remote.find(kid, alg, now)
             }
-            (Some(IssuerKeys::Inline), Some(KeySource::Remote(_)) | None)
+            (Some(IssuerKeys::Still), Some(KeySource::Remote(_)) | None)
             | (Some(IssuerKeys::Remote(_)), Some(KeySource::Inline(_)) | None)
             | (None, _) => Found::Refused(Reason::Internal),
         }
@@ -176,7 +178,7 @@ impl Keys {
     pub fn handle_unverified(&mut self, issuer: IssuerId, now: UnixNanos) -> bool {
         match self.issuers.get_mut(issuer.0) {
             Some(IssuerKeys::Remote(remote)) => remote.ask_refresh(now),
-            Some(IssuerKeys::Inline) | None => false,
+            Some(IssuerKeys::Still) | None => false,
         }
     }
 
@@ -223,7 +225,7 @@ impl Keys {
         self.issuers
             .iter()
             .filter_map(|issuer| match issuer {
-                IssuerKeys::Inline => None,
+                IssuerKeys::Still => None,
                 IssuerKeys::Remote(remote) => Some(remote.poll_timeout()),
             })
             .min()

@@ -148,6 +148,20 @@ fn inline_keys_need_no_fetch() {
 }
 
 #[test]
+fn the_kill_switch_stops_fetches_too() {
+    let json = serde_json::json!({
+        "enabled": false,
+        "issuers": [{"issuer": "https://auth.example.com", "cluster": "auth"}],
+        "resources": [{"resource": "https://mcp.example.com/mcp"}],
+    });
+    let config = Config::parse(json.to_string().as_bytes()).unwrap();
+    let mut keys = Keys::new(&config, START, 7);
+    keys.handle_tick(START);
+    assert_eq!(keys.next_command(), None);
+    assert_eq!(keys.poll_timeout(), None);
+}
+
+#[test]
 fn discovery_asks_each_place_and_compares_the_issuer() {
     let mut world = World::new(serde_json::json!({
         "issuer": "https://auth.example.com/t",
