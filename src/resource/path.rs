@@ -142,6 +142,13 @@ impl PathPattern {
                 })
     }
 
+    fn literals(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Literal(text) => Some(text.as_str()),
+            Segment::Variable(_) => None,
+        })
+    }
+
     /// The names of its variables.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
@@ -197,19 +204,16 @@ impl Segment {
 #[derive(Debug)]
 pub struct RequestPath<'a> {
     raw: &'a [u8],
-    clean: bool,
-    readings: Readings,
+    readings: Readings<'a>,
 }
 
 impl<'a> RequestPath<'a> {
     /// From `:path`, as received. A query is not looked at.
     pub fn new(path: &'a [u8]) -> Self {
         let raw = path.split(|b| *b == b'?').next().unwrap_or_default();
-        let readings = Readings::of(raw);
         Self {
             raw,
-            clean: readings.is_clean(),
-            readings,
+            readings: Readings::of(raw),
         }
     }
 
@@ -221,11 +225,12 @@ impl<'a> RequestPath<'a> {
     /// How the path stands to a pattern.
     pub fn matches(&self, pattern: &PathPattern) -> PathMatch {
         match below(self.raw, pattern) {
-            Below::Yes(bindings) if self.clean => PathMatch::Exact(bindings),
+            Below::Yes(bindings) if self.readings.is_clean() => PathMatch::Exact(bindings),
             Below::Yes(_) | Below::BadValue => PathMatch::Ambiguous,
-            Below::No if self.readings.any(|segments| reads_below(segments, pattern)) => {
+            Below::No if self.readings.any(|path| reads_below(path, pattern)) => {
                 PathMatch::Ambiguous
             }
+            Below::No if self.readings.may_hide(pattern.literals()) => PathMatch::Ambiguous,
             Below::No => PathMatch::None,
         }
     }
@@ -240,17 +245,21 @@ enum Below {
 
 /// Whether the path is below the pattern as it is spelt.
 fn below(raw: &[u8], pattern: &PathPattern) -> Below {
-    let mut segments = raw.strip_prefix(b"/").unwrap_or(raw).split(|b| *b == b'/');
+    let mut found = segments(raw).peekable();
     let mut bindings = Vec::new();
     let mut bad_value = false;
     for segment in &pattern.segments {
-        let Some(found) = segments.next() else {
+        let Some(found_segment) = found.next() else {
             return Below::No;
         };
         match segment {
-            Segment::Literal(text) if text.as_bytes() == found => {}
+            Segment::Literal(text) if text.as_bytes() == found_segment => {}
             Segment::Literal(_) => return Below::No,
-            Segment::Variable(name) => match value(found) {
+            // `/t/` is not below `/t/{tenant}`.
+            Segment::Variable(_) if found_segment.is_empty() && found.peek().is_none() => {
+                return Below::No;
+            }
+            Segment::Variable(name) => match value(found_segment) {
                 Some(value) => bindings.push((name.clone(), value.to_owned())),
                 None => bad_value = true,
             },
@@ -263,17 +272,38 @@ fn below(raw: &[u8], pattern: &PathPattern) -> Below {
     }
 }
 
-/// Whether a reading is below the pattern for a server that ignores case and trims.
-fn reads_below(segments: &[&[u8]], pattern: &PathPattern) -> bool {
-    segments.len() >= pattern.segments.len()
-        && pattern
-            .segments
-            .iter()
-            .zip(segments)
-            .all(|(segment, found)| match segment {
-                Segment::Literal(text) => trim(found).eq_ignore_ascii_case(text.as_bytes()),
-                Segment::Variable(_) => true,
-            })
+/// Whether a reading is below the pattern for a server that ignores case, and that takes
+/// `/mcp.json` for `/mcp`: routes of Rails, and of Spring before 5.3, end in an optional format.
+/// That covers servers on Windows too, which drop final dots and white space.
+fn reads_below(path: &[u8], pattern: &PathPattern) -> bool {
+    let mut found = segments(path).peekable();
+    let mut wanted = pattern.segments.iter().peekable();
+    while let Some(segment) = wanted.next() {
+        let Some(found_segment) = found.next() else {
+            return false;
+        };
+        let fits = match segment {
+            Segment::Literal(text) => {
+                is_literal(trim(found_segment), text)
+                    || wanted.peek().is_none() && has_format(found_segment, text)
+            }
+            Segment::Variable(_) => !found_segment.is_empty() || found.peek().is_some(),
+        };
+        if !fits {
+            return false;
+        }
+    }
+    true
+}
+
+fn is_literal(segment: &[u8], text: &str) -> bool {
+    segment.eq_ignore_ascii_case(text.as_bytes())
+}
+
+fn has_format(segment: &[u8], text: &str) -> bool {
+    segment
+        .split_at_checked(text.len())
+        .is_some_and(|(name, format)| is_literal(name, text) && format.starts_with(b"."))
 }
 
 /// Without the final dots and white space that servers on Windows drop.
@@ -282,6 +312,15 @@ fn trim(segment: &[u8]) -> &[u8] {
     segment
         .get(..kept.map_or(0, |last| last.saturating_add(1)))
         .unwrap_or_default()
+}
+
+/// The segments of a path; `/` has none.
+fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    (!path.is_empty())
+        .then(|| path.split(|b| *b == b'/'))
+        .into_iter()
+        .flatten()
 }
 
 fn value(segment: &[u8]) -> Option<&str> {

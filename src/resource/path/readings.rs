@@ -5,35 +5,41 @@ use std::collections::BTreeSet;
 use super::is_plain;
 
 /// The longest path that servers may disagree on and that is still read in every way, in bytes.
-const MAX_ODD_BYTES: usize = 2048;
-/// How many readings one path may have. Beyond these bounds it is taken to be anything: nobody
-/// needs such a path, and reading on would cost more than a signature.
+const MAX_ODD_BYTES: usize = 1024;
+/// How many readings one path may have. Beyond these bounds a path is judged by the words in it
+/// ([`Readings::may_hide`]): nobody needs such a path, and reading on would cost more than a
+/// signature.
 const MAX_READINGS: usize = 128;
+/// How often encodings are undone within encodings of another kind.
+const MAX_ROUNDS: usize = 4;
 
 /// All readings of one path.
 #[derive(Debug)]
-pub(super) enum Readings {
+pub(super) enum Readings<'a> {
     /// Every server reads the bytes as they are.
-    Plain(Vec<u8>),
+    Plain(&'a [u8]),
     /// It has encodings of characters that mean nothing in a path: as sent, and with all undone.
-    Encoded([Vec<u8>; 2]),
+    Encoded(&'a [u8], Vec<u8>),
     /// It has what servers disagree on.
     Odd(BTreeSet<Vec<u8>>),
-    /// Too odd to say.
+    /// Too odd to be read in every way: the words in it, as any server can find them.
+    Words(Vec<u8>),
+    /// Too odd to say even that.
     Anything,
 }
 
-impl Readings {
-    pub(super) fn of(raw: &[u8]) -> Self {
+impl<'a> Readings<'a> {
+    pub(super) fn of(raw: &'a [u8]) -> Self {
         if is_plain_path(raw) {
-            return Self::Plain(raw.to_vec());
+            return Self::Plain(raw);
         }
         if is_harmless(raw) {
-            return Self::Encoded([raw.to_vec(), trimmed(&decode(raw).folded)]);
+            return Self::Encoded(raw, trimmed(&decode(raw).folded));
         }
-        match all(raw) {
-            Some(readings) => Self::Odd(readings),
-            None => Self::Anything,
+        match (all(raw), words(raw)) {
+            (Some(readings), _) => Self::Odd(readings),
+            (None, Some(words)) => Self::Words(words),
+            (None, None) => Self::Anything,
         }
     }
 
@@ -41,29 +47,40 @@ impl Readings {
     /// no one but the server behind the matched prefix.
     pub(super) fn is_clean(&self) -> bool {
         match self {
-            Self::Plain(_) | Self::Encoded(_) => true,
-            Self::Odd(_) | Self::Anything => false,
+            Self::Plain(_) | Self::Encoded(..) => true,
+            Self::Odd(_) | Self::Words(_) | Self::Anything => false,
         }
     }
 
-    /// Whether `test` holds for the segments of some reading.
-    pub(super) fn any(&self, test: impl Fn(&[&[u8]]) -> bool) -> bool {
-        let holds = |path: &Vec<u8>| test(&segments(path));
+    /// Whether `test` holds for some reading that was made.
+    pub(super) fn any(&self, test: impl Fn(&[u8]) -> bool) -> bool {
         match self {
-            Self::Plain(path) => holds(path),
-            Self::Encoded(paths) => paths.iter().any(holds),
-            Self::Odd(paths) => paths.iter().any(holds),
+            Self::Plain(path) => test(path),
+            Self::Encoded(path, decoded) => test(path) || test(decoded),
+            Self::Odd(paths) => paths.iter().any(|path| test(path)),
+            Self::Words(_) | Self::Anything => false,
+        }
+    }
+
+    /// Whether some reading that was not made might have these segments, in this order. No step
+    /// moves segments or puts one together from others, so all must be there when all is undone.
+    pub(super) fn may_hide<'w>(&self, mut segments: impl Iterator<Item = &'w str>) -> bool {
+        match self {
+            Self::Plain(_) | Self::Encoded(..) | Self::Odd(_) => false,
+            Self::Words(words) => {
+                let mut rest = words.as_slice();
+                segments.all(|segment| {
+                    let at = rest
+                        .windows(segment.len())
+                        .position(|found| found.eq_ignore_ascii_case(segment.as_bytes()));
+                    rest = at
+                        .and_then(|at| rest.get(at.saturating_add(segment.len())..))
+                        .unwrap_or_default();
+                    at.is_some()
+                })
+            }
             Self::Anything => true,
         }
-    }
-}
-
-fn segments(path: &[u8]) -> Vec<&[u8]> {
-    let path = path.strip_prefix(b"/").unwrap_or(path);
-    if path.is_empty() {
-        Vec::new()
-    } else {
-        path.split(|b| *b == b'/').collect()
     }
 }
 
@@ -74,14 +91,14 @@ fn is_plain_path(raw: &[u8]) -> bool {
     path.iter().all(|b| is_plain(*b) || *b == b'/') && has_plain_segments(path)
 }
 
-/// No empty segment but a last one, and no dot segment.
+/// No empty segment but a last one, and none of dots alone: `...` is nothing on Windows.
 fn has_plain_segments(path: &[u8]) -> bool {
     path.is_empty()
         || path
             .strip_suffix(b"/")
             .unwrap_or(path)
             .split(|b| *b == b'/')
-            .all(|segment| !matches!(segment, b"" | b"." | b".."))
+            .all(|segment| segment.iter().any(|b| *b != b'.'))
 }
 
 /// Whether the path is unclear by no more than encodings of characters that no server gives a
@@ -142,9 +159,12 @@ fn steps(path: &[u8]) -> Vec<Vec<u8>> {
     let end = path.iter().position(|b| matches!(b, 0 | b'?' | b'#'));
     let mut steps = vec![
         folded,
+        decoded_but_separators(path),
         slashes(path),
         without_parameters(path),
         trimmed(path),
+        without_breaks(path),
+        without_dots_alone(path),
     ];
     steps.extend(
         [(true, false), (false, true)].map(|(merge, resolve)| resolved(path, merge, resolve)),
@@ -159,6 +179,47 @@ fn steps(path: &[u8]) -> Vec<Vec<u8>> {
     steps.extend(behind_authority(path));
     steps.retain(|step| step != path);
     steps
+}
+
+/// For servers that find `..` in `%2e%2e`, but no `/` in `%2f`: WHATWG URLs, Apache httpd.
+fn decoded_but_separators(path: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((first, after)) = rest.split_first() {
+        match escape(rest) {
+            Some((byte, after)) if !matches!(byte, b'/' | b'\\') => {
+                decoded.push(byte);
+                rest = after;
+            }
+            Some(_) | None => {
+                decoded.push(*first);
+                rest = after;
+            }
+        }
+    }
+    decoded
+}
+
+/// WHATWG URLs have no tabs and line breaks, wherever they were.
+fn without_breaks(path: &[u8]) -> Vec<u8> {
+    path.iter().copied().filter(|b| !is_break(*b)).collect()
+}
+
+fn is_break(byte: u8) -> bool {
+    matches!(byte, b'\t' | b'\r' | b'\n')
+}
+
+/// Three dots and more are all dropped on Windows.
+fn without_dots_alone(path: &[u8]) -> Vec<u8> {
+    let kept: Vec<&[u8]> = path
+        .split(|b| *b == b'/')
+        .map(|segment| match segment {
+            b"." | b".." => segment,
+            _ if segment.iter().all(|b| *b == b'.') => b"",
+            _ => segment,
+        })
+        .collect();
+    kept.join(&b'/')
 }
 
 fn slashes(path: &[u8]) -> Vec<u8> {
@@ -229,6 +290,55 @@ fn behind_authority(path: &[u8]) -> Option<Vec<u8>> {
     reference.get(start..).map(<[u8]>::to_vec)
 }
 
+/// The path with every encoding undone and no line breaks, in time linear in its length; `None`
+/// if there is no end to encodings within encodings.
+///
+/// Undoing cannot destroy a segment that some server reads: an escape never reaches across a
+/// separator, and a pattern's segments have no `%`.
+fn words(raw: &[u8]) -> Option<Vec<u8>> {
+    let mut text = raw.to_vec();
+    for _ in 0..MAX_ROUNDS {
+        let next = fold(&decoded_to_the_end(&text));
+        if next == text {
+            return Some(text);
+        }
+        text = next;
+    }
+    None
+}
+
+/// Percent-decoding until nothing is left to decode: an escape is undone when its last byte comes,
+/// and may be the last byte of another.
+fn decoded_to_the_end(path: &[u8]) -> Vec<u8> {
+    let mut decoded: Vec<u8> = Vec::with_capacity(path.len());
+    for byte in path {
+        decoded.push(*byte);
+        while let Some((start, undone)) = last_escape(&decoded) {
+            decoded.truncate(start);
+            decoded.extend(undone);
+        }
+        if decoded.last().is_some_and(|b| is_break(*b)) {
+            decoded.pop();
+        }
+    }
+    decoded
+}
+
+/// Where the escape that ends a text begins, and what it stands for.
+fn last_escape(text: &[u8]) -> Option<(usize, Vec<u8>)> {
+    let short = text.len().checked_sub(3);
+    if let Some(start) = short
+        && let Some((byte, [])) = escape(text.get(start..)?)
+    {
+        return Some((start, vec![byte]));
+    }
+    let start = text.len().checked_sub(6)?;
+    match escape_of_microsoft(text.get(start..)?) {
+        Some((character, [])) => Some((start, character.to_string().into_bytes())),
+        Some(_) | None => None,
+    }
+}
+
 struct Decoded {
     bytes: Vec<u8>,
     /// The same, written in ASCII where a lenient server takes it for ASCII.
@@ -243,35 +353,44 @@ fn decode(path: &[u8]) -> Decoded {
     let mut broken_at = None;
     let mut rest = path;
     while let Some((first, after)) = rest.split_first() {
-        let at = path.len().saturating_sub(rest.len());
-        rest = after;
         if *first != b'%' {
             bytes.push(*first);
+            rest = after;
             continue;
         }
-        if let Some((digits, after)) = after.split_at_checked(2)
-            && let Some(byte) = hex(digits).and_then(|value| u8::try_from(value).ok())
-        {
+        if let Some((byte, after)) = escape(rest) {
             bytes.push(byte);
             rest = after;
             continue;
         }
-        broken_at = broken_at.or(Some(at));
-        if let Some((b'u' | b'U', after)) = after.split_first()
-            && let Some((digits, after)) = after.split_at_checked(4)
-            && let Some(character) = hex(digits).and_then(char::from_u32)
-        {
+        broken_at = broken_at.or(Some(path.len().saturating_sub(rest.len())));
+        if let Some((character, after)) = escape_of_microsoft(rest) {
             bytes.extend(character.encode_utf8(&mut [0; 4]).bytes());
             rest = after;
             continue;
         }
         bytes.push(b'%');
+        rest = after;
     }
     Decoded {
         folded: fold(&bytes),
         bytes,
         broken_at,
     }
+}
+
+/// What the `%XX` in front stands for, and what follows it.
+fn escape(text: &[u8]) -> Option<(u8, &[u8])> {
+    let (digits, after) = text.strip_prefix(b"%")?.split_at_checked(2)?;
+    Some((u8::try_from(hex(digits)?).ok()?, after))
+}
+
+/// What the `%uXXXX` in front stands for, and what follows it.
+fn escape_of_microsoft(text: &[u8]) -> Option<(char, &[u8])> {
+    let text = text.strip_prefix(b"%")?;
+    let text = text.strip_prefix(b"u").or(text.strip_prefix(b"U"))?;
+    let (digits, after) = text.split_at_checked(4)?;
+    Some((char::from_u32(hex(digits)?)?, after))
 }
 
 fn hex(digits: &[u8]) -> Option<u32> {
@@ -281,8 +400,8 @@ fn hex(digits: &[u8]) -> Option<u32> {
     })
 }
 
-/// Writes in ASCII what a lenient server takes for ASCII: overlong UTF-8, fullwidth forms, and
-/// letters whose lower case is ASCII.
+/// Writes in ASCII what a lenient server takes for ASCII: overlong UTF-8, fullwidth forms, letters
+/// whose lower case is ASCII, and white space.
 fn fold(bytes: &[u8]) -> Vec<u8> {
     let mut folded = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -317,6 +436,16 @@ fn ascii(value: u32) -> Option<u8> {
     match value {
         0..=0x7f => u8::try_from(value).ok(),
         0xff01..=0xff5e => u8::try_from(value.checked_sub(0xfee0)?).ok(),
+        0x85
+        | 0xa0
+        | 0x1680
+        | 0x2000..=0x200b
+        | 0x2028
+        | 0x2029
+        | 0x202f
+        | 0x205f
+        | 0x3000
+        | 0xfeff => Some(b' '),
         0x2024 => Some(b'.'),
         0x2044 | 0x2215 | 0x29f8 => Some(b'/'),
         0x29f5 | 0xfe68 => Some(b'\\'),

@@ -87,15 +87,46 @@ fn variables_are_bound_to_plain_segments_only() {
     ] {
         assert_eq!(matched(path, tenants), PathMatch::Ambiguous, "{path}");
     }
-    for path in ["/t/acme", "/t/acme/x", "/t", "/x/acme/mcp"] {
+    for path in ["/t/acme", "/t/acme/x", "/t", "/t/", "/x/acme/mcp"] {
         assert_eq!(matched(path, tenants), PathMatch::None, "{path}");
     }
 }
 
 #[test]
-fn a_path_too_long_to_be_read_in_every_way_is_refused() {
-    let odd = format!("/x/{}", "%2e".repeat(700));
-    assert_eq!(matched(odd, "/mcp"), PathMatch::Ambiguous);
+fn no_segment_is_no_value() {
+    assert_eq!(matched("/t/", "/t/{tenant}"), PathMatch::None);
+    assert_eq!(matched("/", "/{tenant}"), PathMatch::None);
+    assert_eq!(matched("/t//", "/t/{tenant}"), PathMatch::Ambiguous);
+}
+
+#[test]
+fn a_format_may_follow_the_last_segment() {
+    for path in [
+        "/mcp.json",
+        "/mcp.",
+        "/MCP.a.b",
+        "/mcp.json/x",
+        "/mcp%2ejson",
+    ] {
+        assert_eq!(matched(path, "/mcp"), PathMatch::Ambiguous, "{path}");
+    }
+    assert_eq!(matched("/t.json/a/mcp", "/t/{tenant}/mcp"), PathMatch::None);
+    assert_eq!(matched("/mcp-json", "/mcp"), PathMatch::None);
+}
+
+#[test]
+fn a_path_too_long_to_be_read_in_every_way_is_judged_by_its_words() {
+    let odd = "%2e%25".repeat(700);
+    for hidden in ["mcp", "m%63p", "%4d%2543P", "%256d\tcp", "%ef%bd%8dcp"] {
+        let path = format!("/x/{odd}/{hidden}/x");
+        assert_eq!(matched(path, "/mcp"), PathMatch::Ambiguous, "{hidden}");
+    }
+    assert_eq!(matched(format!("/x/{odd}"), "/mcp"), PathMatch::None);
+    let path = format!("/{odd}/mcp/a/t");
+    assert_eq!(matched(&path, "/t/{tenant}/mcp"), PathMatch::None);
+    assert_eq!(matched(&path, "/mcp/{tenant}/t"), PathMatch::Ambiguous);
+    assert_eq!(matched(&path, "/"), PathMatch::Ambiguous);
+    assert_eq!(matched(&path, "/{tenant}"), PathMatch::Ambiguous);
     for harmless in ["a", "%41", "%20"] {
         let path = format!("/x/{}", harmless.repeat(20_000));
         assert_eq!(matched(path, "/mcp"), PathMatch::None);
@@ -118,6 +149,7 @@ fn readings_are_few_or_not_made() {
             let path = part.repeat(bytes / part.len());
             match Readings::of(path.as_bytes()) {
                 Readings::Odd(readings) => assert!(readings.len() <= 128),
+                Readings::Words(words) => assert!(words.len() <= path.len()),
                 Readings::Anything => {}
                 other => panic!("{part} is odd, not {other:?}"),
             }
