@@ -91,6 +91,7 @@ REFUSED_HEADERS: dict[str, list[tuple[bytes, bytes]]] = {
     "bare LF in the token": [(b"authorization", b"Bearer a\nset-cookie: x=1")],
     "two hosts": [(b"host", b"evil.example"), (b"host", b"mcp.example.com")],
     "NUL in a header name": [(b"x-\x00", b"1")],
+    "header name that is not UTF-8": [(b"x-\xff\xfe", b"1")],
     "space in a header name": [(b"authorization ", b"Bearer " + GOOD.encode())],
     "tab in front of the scheme": [(b"authorization", b"\x0bBearer " + GOOD.encode())],
 }  # fmt: skip
@@ -285,6 +286,7 @@ H2_REFUSED: dict[str, list[tuple[bytes, bytes]]] = {
     "token that is not UTF-8": h2_with((b"authorization", b"Bearer \xff\xfe")),
     "token with CR LF": h2_with((b"authorization", b"Bearer a\r\nset-cookie: x=1")),
     "token with NUL": h2_with((b"authorization", b"Bearer a\x00b")),
+    "header name that is not UTF-8": h2_with((b"x-\xff\xfe", b"1")),
     "header name in capitals": h2_with((b"Authorization", b"Bearer " + GOOD.encode())),
     "two authorizations": [*H2_BASE, (b"authorization", b"Bearer " + GOOD.encode()), (b"authorization", b"Bearer " + GOOD.encode())],
     "two paths": [*H2_BASE, (b":path", b"/health")],
