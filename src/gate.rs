@@ -58,7 +58,9 @@ pub struct Refusal {
     pub resource: ResourceId,
     /// The issuer of the token, once it is known to be one of the resource's.
     pub issuer: Option<IssuerId>,
-    /// What was found in place of what is allowed: from the token, escaped and cut.
+    /// What the configuration allows, where a comparison failed.
+    pub expected: Option<String>,
+    /// What was found in its place: from the token, escaped and cut.
     pub found: Option<String>,
     /// When the client may come again.
     pub retry_after: Option<Duration>,
@@ -256,6 +258,12 @@ impl Request<'_> {
             .find(|(_, issuer)| issuer.policy.issuer == token.unverified_issuer())
             .ok_or_else(|| {
                 let mut refusal = self.refusal(Reason::IssuerNotAllowed);
+                let issuers = self.resource.issuers.iter();
+                let expected: Vec<&str> = issuers
+                    .filter_map(|id| self.config.issuer(*id))
+                    .map(|issuer| issuer.policy.issuer.as_str())
+                    .collect();
+                refusal.expected = Some(expected.join(" "));
                 refusal.found = Some(escaped(token.unverified_issuer()));
                 Stop::Refused(refusal)
             })
@@ -263,20 +271,29 @@ impl Request<'_> {
 
     /// What needs no key. A refusal needs no proof, so this comes before any fetch or signature.
     fn check(&self, token: &UnverifiedToken, id: IssuerId, issuer: &Issuer) -> Result<(), Stop> {
+        let identifier = [self.resource.identifier.render(self.bindings)];
         let result = match &issuer.audiences {
             Some(audiences) => token.check(&issuer.policy, audiences, self.now),
-            None => token.check(
-                &issuer.policy,
-                &[self.resource.identifier.render(self.bindings)],
-                self.now,
-            ),
+            None => token.check(&issuer.policy, &identifier, self.now),
         };
         result.map_err(|reason| {
             let mut refusal = self.refusal_by(reason, id);
             if reason == Reason::AudienceNotAllowed {
+                let [identifier] = identifier;
+                let expected = issuer
+                    .audiences
+                    .as_ref()
+                    .map(|audiences| audiences.join(" "));
                 let found: Vec<String> =
                     token.unverified_audiences().take(4).map(escaped).collect();
+                refusal.expected = Some(expected.unwrap_or_else(|| identifier.into_owned()));
                 refusal.found = Some(found.join(" "));
+            }
+            if reason == Reason::TokenTypeNotAllowed {
+                refusal.found = token.unverified_type().map(escaped);
+            }
+            if reason == Reason::AlgorithmNotAllowed {
+                refusal.found = Some(token.algorithm().name().to_owned());
             }
             Stop::Refused(refusal)
         })
@@ -320,6 +337,7 @@ impl Request<'_> {
         let lacks = |needed: &&String| !self.resource.scope_hierarchy.grants(&granted, needed);
         if self.resource.scopes.iter().any(|needed| lacks(&needed)) {
             let mut refusal = self.refusal_by(Reason::ScopeInsufficient, id);
+            refusal.expected = Some(self.resource.scopes.join(" "));
             refusal.found = Some(escaped(&granted.join(" ")));
             return Err(Stop::Refused(refusal));
         }
@@ -405,6 +423,7 @@ impl Request<'_> {
             reason,
             resource: self.id,
             issuer: None,
+            expected: None,
             found: None,
             retry_after: None,
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use log::{error, info, warn};
+use log::{Level, error, info, log, warn};
 
 use super::host::{self, Mark};
 use super::metrics::Metrics;
@@ -305,27 +305,26 @@ impl Worker {
         if refusal.reason == Reason::CredentialsMissing {
             return;
         }
-        let resource = self
-            .config
-            .resource(refusal.resource)
-            .map_or("", |resource| &resource.label);
-        let issuer = refusal
-            .issuer
-            .and_then(|id| self.config.issuer(id))
-            .map_or("-", |issuer| issuer.policy.issuer.as_str());
+        let level = match refusal.reason.fault() {
+            Fault::Outage => Level::Warn,
+            Fault::Request | Fault::Token | Fault::Policy => Level::Info,
+        };
         let request_id = head
-            .and_then(|head| head.values("x-request-id").next().map(<[u8]>::to_vec))
-            .and_then(|id| String::from_utf8(id).ok())
-            .map_or_else(|| "-".to_owned(), |id| escaped(&id));
-        let reason = refusal.reason.label();
-        let found = refusal.found.as_deref().unwrap_or("-");
-        match refusal.reason.fault() {
-            Fault::Outage => warn!(
-                "refused: reason={reason} resource={resource} issuer={issuer} found={found} request_id={request_id}"
-            ),
-            Fault::Request | Fault::Token | Fault::Policy => info!(
-                "refused: reason={reason} resource={resource} issuer={issuer} found={found} request_id={request_id}"
-            ),
-        }
+            .and_then(|head| head.values("x-request-id").next())
+            .and_then(|id| std::str::from_utf8(id).ok())
+            .map(escaped);
+        let issuer = refusal.issuer.and_then(|id| self.config.issuer(id));
+        log!(
+            level,
+            "refused: reason={} resource={} issuer={} expected={} found={} request_id={}",
+            refusal.reason.label(),
+            self.config
+                .resource(refusal.resource)
+                .map_or("-", |resource| &resource.label),
+            issuer.map_or("-", |issuer| &issuer.policy.issuer),
+            refusal.expected.as_deref().unwrap_or("-"),
+            refusal.found.as_deref().unwrap_or("-"),
+            request_id.as_deref().unwrap_or("-"),
+        );
     }
 }

@@ -288,6 +288,56 @@ fn a_bad_token_is_401_with_its_reason() {
 }
 
 #[test]
+fn an_operator_is_told_what_was_expected_and_found() {
+    let evidence = |token: &str| match Case::new()
+        .bearer(token)
+        .resource("scopes", json!(["mcp:admin"]))
+        .decide()
+    {
+        Decision::Refuse(refusal, _) => (refusal.expected, refusal.found),
+        other => panic!("expected a refusal, got {other:?}"),
+    };
+    let with = |name: &str, value: Value| {
+        let mut claims = claims();
+        claims[name] = value;
+        token(&claims)
+    };
+    for (token, expected, found) in [
+        (
+            with("iss", json!("https://evil.example\n")),
+            Some(ISSUER),
+            Some(r#""https://evil.example\n""#),
+        ),
+        (
+            with("aud", json!(["a", "b\u{1b}"])),
+            Some(RESOURCE),
+            Some(r#""a" "b\u{1b}""#),
+        ),
+        (
+            token(&claims()),
+            Some("mcp:admin"),
+            Some(r#""mcp:read mcp:write""#),
+        ),
+        (
+            testing::token("ES256", &json!({"kid": "no\r"}), &claims()),
+            None,
+            Some(r#""no\r""#),
+        ),
+        (
+            testing::token("ES256", &json!({"typ": "a\tb"}), &claims()),
+            None,
+            Some(r#""a\tb""#),
+        ),
+        (with("exp", json!(1)), None, None),
+    ] {
+        assert_eq!(
+            evidence(&token),
+            (expected.map(str::to_owned), found.map(str::to_owned))
+        );
+    }
+}
+
+#[test]
 fn a_missing_scope_is_403_with_all_that_are_needed() {
     let case = Case::new()
         .bearer(&token(&claims()))

@@ -276,18 +276,11 @@ fn reads_below(segments: &[&[u8]], pattern: &PathPattern) -> bool {
             })
 }
 
-/// Without what some server drops at the ends of a segment: white space, controls, final dots.
+/// Without the final dots and white space that servers on Windows drop.
 fn trim(segment: &[u8]) -> &[u8] {
-    let dropped = |b: &u8| *b <= b' ' || *b == 0x7f;
-    let start = segment.iter().take_while(|b| dropped(b)).count();
-    let segment = segment.get(start..).unwrap_or_default();
-    let end = segment
-        .iter()
-        .rev()
-        .take_while(|b| dropped(b) || **b == b'.')
-        .count();
+    let kept = segment.iter().rposition(|b| *b != b'.' && *b > b' ');
     segment
-        .get(..segment.len().saturating_sub(end))
+        .get(..kept.map_or(0, |last| last.saturating_add(1)))
         .unwrap_or_default()
 }
 

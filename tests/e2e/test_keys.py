@@ -6,10 +6,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support import cases, http1, tokens
+from support.bootstrap import Listener
 from support.envoy import Envoy
 from support.http1 import Response
 from support.key_server import Fault, KeyServer
@@ -178,6 +180,32 @@ class TestFirstKeys:
             key_server.let_go()
             assert [one.result().status for one in staying] == [200] * 4
         assert call(envoy, good).status == 200
+
+    def test_a_live_update_loses_no_waiting_request(
+        self, start_envoy: StartEnvoy, wasm: Path, key_server: KeyServer, concurrency: int
+    ) -> None:
+        """The old listener drains while its requests wait; the new one fetches for itself."""
+        key_server.behave(delay_seconds=30)
+        issuer = {"jwks_uri": key_server.jwks_uri, "keys": {**TIMINGS, "timeout_seconds": 20}}
+        made = configuration(key_server, **issuer)
+        envoy = start_envoy(
+            made,
+            {"keys": key_server.port},
+            concurrency=concurrency,
+            dynamic=True,
+            drain_seconds=20,
+        )
+        good = token(key_server)
+        with ThreadPoolExecutor(8) as pool:
+            waiting = [pool.submit(call, envoy, good) for _ in range(4)]
+            until(lambda: _open_requests(envoy) >= 4, "the first requests to wait in Envoy")
+            made["resources"][0]["name"] = "changed"
+            envoy.update({"mcp": Listener(wasm=wasm, configuration=made)})
+            waiting += [pool.submit(call, envoy, good) for _ in range(4)]
+            until(lambda: _open_requests(envoy) >= 8, "all requests to wait in Envoy")
+            key_server.behave()
+            key_server.let_go()
+            assert [one.result().status for one in waiting] == [200] * 8
 
     def test_no_more_wait_than_the_limit(
         self, start_envoy: StartEnvoy, key_server: KeyServer

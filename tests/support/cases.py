@@ -16,7 +16,7 @@ from .recorder import Recorded
 
 Json = dict[str, Any]
 
-_NO_CASES = {"keys.json", "reasons.json"}
+_NO_CASES = {"keys.json", "path_attacks.json", "reasons.json"}
 
 
 @dataclass(frozen=True)

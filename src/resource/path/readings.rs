@@ -1,26 +1,25 @@
 //! The ways in which servers read a path.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::is_plain;
 
-/// The longest path that is not plain and is still read in every way, in bytes. A longer one is
-/// taken to be anything: nobody needs it, and reading it would cost as much as a signature.
-const MAX_ODD_BYTES: usize = 8 * 1024;
-/// How many times a chain of servers may decode one path.
-const DECODINGS: usize = 3;
+/// The longest path that servers may disagree on and that is still read in every way, in bytes.
+const MAX_ODD_BYTES: usize = 2048;
+/// How many readings one path may have. Beyond these bounds it is taken to be anything: nobody
+/// needs such a path, and reading on would cost more than a signature.
+const MAX_READINGS: usize = 128;
 
 /// All readings of one path.
 #[derive(Debug)]
 pub(super) enum Readings {
     /// Every server reads the bytes as they are.
     Plain(Vec<u8>),
-    /// It has encodings that cannot change where it leads, and these readings.
-    Encoded(BTreeSet<Vec<u8>>),
-    /// It has what servers disagree on, and these readings.
+    /// It has encodings of characters that mean nothing in a path: as sent, and with all undone.
+    Encoded([Vec<u8>; 2]),
+    /// It has what servers disagree on.
     Odd(BTreeSet<Vec<u8>>),
-    /// Too long to say.
+    /// Too odd to say.
     Anything,
 }
 
@@ -29,14 +28,12 @@ impl Readings {
         if is_plain_path(raw) {
             return Self::Plain(raw.to_vec());
         }
-        if raw.len() > MAX_ODD_BYTES {
-            return Self::Anything;
-        }
-        let readings = all(raw);
         if is_harmless(raw) {
-            Self::Encoded(readings)
-        } else {
-            Self::Odd(readings)
+            return Self::Encoded([raw.to_vec(), trimmed(&decode(raw).folded)]);
+        }
+        match all(raw) {
+            Some(readings) => Self::Odd(readings),
+            None => Self::Anything,
         }
     }
 
@@ -54,7 +51,8 @@ impl Readings {
         let holds = |path: &Vec<u8>| test(&segments(path));
         match self {
             Self::Plain(path) => holds(path),
-            Self::Encoded(paths) | Self::Odd(paths) => paths.iter().any(holds),
+            Self::Encoded(paths) => paths.iter().any(holds),
+            Self::Odd(paths) => paths.iter().any(holds),
             Self::Anything => true,
         }
     }
@@ -78,9 +76,10 @@ fn is_plain_path(raw: &[u8]) -> bool {
 
 /// No empty segment but a last one, and no dot segment.
 fn has_plain_segments(path: &[u8]) -> bool {
-    let path = path.strip_suffix(b"/").unwrap_or(path);
     path.is_empty()
         || path
+            .strip_suffix(b"/")
+            .unwrap_or(path)
             .split(|b| *b == b'/')
             .all(|segment| !matches!(segment, b"" | b"." | b".."))
 }
@@ -95,95 +94,107 @@ fn is_harmless(raw: &[u8]) -> bool {
     if !path.iter().all(|b| clear(*b)) || !has_plain_segments(path) {
         return false;
     }
-    let Decoded { bytes, broken_at } = decode(path);
-    let folded = fold(&bytes);
+    let Decoded {
+        bytes,
+        folded,
+        broken_at,
+    } = decode(path);
     broken_at.is_none()
         && std::str::from_utf8(&bytes).is_ok()
-        && count_meaning(path) == count_meaning(&folded)
+        && has_plain_segments(&trimmed(&folded))
+        && separators(path) == separators(&folded)
         && folded
             .iter()
             .all(|b| !b.is_ascii_control() && !matches!(b, b'\\' | b';' | b'%' | b'?' | b'#'))
 }
 
 /// How many bytes split a path, or make dot segments: an encoded one adds to them.
-fn count_meaning(path: &[u8]) -> usize {
+fn separators(path: &[u8]) -> usize {
     path.iter().filter(|b| matches!(b, b'/' | b'.')).count()
 }
 
-/// Every reading, without repetitions: at most `(DECODINGS + 1) * 32` of them.
-fn all(raw: &[u8]) -> BTreeSet<Vec<u8>> {
+/// What comes of the path by every step that a server may take, in every order, and repeatedly;
+/// `None` if that is too much.
+fn all(raw: &[u8]) -> Option<BTreeSet<Vec<u8>>> {
+    if raw.len() > MAX_ODD_BYTES {
+        return None;
+    }
+    let mut open = vec![raw.to_vec()];
     let mut readings = BTreeSet::new();
-    let mut text = raw.to_vec();
-    for round in 0..=DECODINGS {
-        if round > 0 {
-            let Decoded { bytes, broken_at } = decode(&text);
-            // A server may take a broken escape for the end.
-            if let Some(until) = broken_at.and_then(|at| text.get(..at)) {
-                readings.insert(resolved(&fold(&decode(until).bytes), true, true));
-            }
-            let next = fold(&bytes).into_owned();
-            if next == text {
-                break;
-            }
-            text = next;
+    while let Some(path) = open.pop() {
+        if readings.contains(&path) {
+            continue;
         }
-        for &cut in either(|b| matches!(b, 0 | b'?' | b'#'), &text) {
-            let cut = if cut { until_end(&text) } else { &text };
-            for &backslash in either(|b| b == b'\\', cut) {
-                let slashed = if backslash {
-                    slashes(cut)
-                } else {
-                    Cow::Borrowed(cut)
-                };
-                for &parameters in either(|b| b == b';', &slashed) {
-                    let bare = if parameters {
-                        without_parameters(&slashed)
-                    } else {
-                        slashed.clone()
-                    };
-                    for (merge, resolve) in
-                        [(false, false), (true, false), (false, true), (true, true)]
-                    {
-                        readings.insert(resolved(&bare, merge, resolve));
-                    }
-                }
-            }
+        if readings.len() == MAX_READINGS {
+            return None;
         }
+        open.extend(steps(&path));
+        readings.insert(path);
     }
-    readings
+    Some(readings)
 }
 
-/// Both ways of treating a byte if the path has it, else the one that leaves it.
-fn either(has: impl Fn(u8) -> bool, path: &[u8]) -> &'static [bool] {
-    if path.iter().any(|b| has(*b)) {
-        &[false, true]
-    } else {
-        &[false]
-    }
+/// One step further, for each step that changes the path. None makes it longer.
+fn steps(path: &[u8]) -> Vec<Vec<u8>> {
+    let Decoded {
+        folded, broken_at, ..
+    } = decode(path);
+    let end = path.iter().position(|b| matches!(b, 0 | b'?' | b'#'));
+    let mut steps = vec![
+        folded,
+        slashes(path),
+        without_parameters(path),
+        trimmed(path),
+    ];
+    steps.extend(
+        [(true, false), (false, true)].map(|(merge, resolve)| resolved(path, merge, resolve)),
+    );
+    steps.extend(
+        [end, broken_at]
+            .into_iter()
+            .flatten()
+            .filter_map(|end| path.get(..end))
+            .map(<[u8]>::to_vec),
+    );
+    steps.extend(behind_authority(path));
+    steps.retain(|step| step != path);
+    steps
 }
 
-fn until_end(path: &[u8]) -> &[u8] {
-    path.split(|b| matches!(b, 0 | b'?' | b'#'))
-        .next()
-        .unwrap_or_default()
-}
-
-fn slashes(path: &[u8]) -> Cow<'_, [u8]> {
+fn slashes(path: &[u8]) -> Vec<u8> {
     path.iter()
         .map(|b| if *b == b'\\' { b'/' } else { *b })
-        .collect::<Vec<u8>>()
-        .into()
+        .collect()
 }
 
-fn without_parameters(path: &[u8]) -> Cow<'_, [u8]> {
+fn without_parameters(path: &[u8]) -> Vec<u8> {
     let bare: Vec<&[u8]> = path
         .split(|b| *b == b'/')
         .map(|segment| segment.split(|b| *b == b';').next().unwrap_or_default())
         .collect();
-    bare.join(&b'/').into()
+    bare.join(&b'/')
 }
 
-/// The path without empty segments (`merge`) and without dot segments (`resolve`, RFC 3986 §5.2.4).
+fn trimmed(path: &[u8]) -> Vec<u8> {
+    let dropped = |b: &u8| *b <= b' ' || *b == 0x7f;
+    let trimmed: Vec<&[u8]> = path
+        .split(|b| *b == b'/')
+        .map(|segment| {
+            let start = segment
+                .iter()
+                .position(|b| !dropped(b))
+                .unwrap_or(segment.len());
+            let end = segment
+                .iter()
+                .rposition(|b| !dropped(b))
+                .map_or(start, |last| last.saturating_add(1));
+            segment.get(start..end).unwrap_or_default()
+        })
+        .collect();
+    trimmed.join(&b'/')
+}
+
+/// The path without empty segments (`merge`), or without dot segments (`resolve`, RFC 3986 §5.2.4).
 fn resolved(path: &[u8], merge: bool, resolve: bool) -> Vec<u8> {
     let mut kept: Vec<&[u8]> = Vec::new();
     for segment in path
@@ -191,8 +202,7 @@ fn resolved(path: &[u8], merge: bool, resolve: bool) -> Vec<u8> {
         .unwrap_or(path)
         .split(|b| *b == b'/')
     {
-        // White space around dots is dropped by servers that trim.
-        match segment.trim_ascii() {
+        match segment {
             b"" if merge => {}
             b"." if resolve => {}
             b".." if resolve => {
@@ -206,8 +216,23 @@ fn resolved(path: &[u8], merge: bool, resolve: bool) -> Vec<u8> {
     text
 }
 
+/// What is left for a server that reads the path as a URL reference, in which `//host` and
+/// `scheme://host` come before the path (RFC 3986 §4.2).
+fn behind_authority(path: &[u8]) -> Option<Vec<u8>> {
+    let at = path.windows(2).position(|pair| pair == b"//")?;
+    let before = path.get(..at)?;
+    if !before.is_empty() && (before.contains(&b'/') || !before.ends_with(b":")) {
+        return None;
+    }
+    let reference = path.get(at.saturating_add(2)..)?;
+    let start = reference.iter().position(|b| *b == b'/')?;
+    reference.get(start..).map(<[u8]>::to_vec)
+}
+
 struct Decoded {
     bytes: Vec<u8>,
+    /// The same, written in ASCII where a lenient server takes it for ASCII.
+    folded: Vec<u8>,
     /// Where the first malformed escape begins.
     broken_at: Option<usize>,
 }
@@ -242,7 +267,11 @@ fn decode(path: &[u8]) -> Decoded {
         }
         bytes.push(b'%');
     }
-    Decoded { bytes, broken_at }
+    Decoded {
+        folded: fold(&bytes),
+        bytes,
+        broken_at,
+    }
 }
 
 fn hex(digits: &[u8]) -> Option<u32> {
@@ -254,10 +283,7 @@ fn hex(digits: &[u8]) -> Option<u32> {
 
 /// Writes in ASCII what a lenient server takes for ASCII: overlong UTF-8, fullwidth forms, and
 /// letters whose lower case is ASCII.
-fn fold(bytes: &[u8]) -> Cow<'_, [u8]> {
-    if bytes.is_ascii() {
-        return Cow::Borrowed(bytes);
-    }
+fn fold(bytes: &[u8]) -> Vec<u8> {
     let mut folded = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some((first, after)) = rest.split_first() {
@@ -278,7 +304,7 @@ fn fold(bytes: &[u8]) -> Cow<'_, [u8]> {
             }
         }
     }
-    Cow::Owned(folded)
+    folded
 }
 
 fn tail(head: u32, bytes: &[u8]) -> Option<u32> {

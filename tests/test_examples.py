@@ -1,0 +1,324 @@
+"""The files under envoy/ are what users copy: the real Envoy takes them, and they do what they say."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.util
+import json
+import re
+import subprocess
+import threading
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from support import http1, paths
+from support.ports import ReservedPort
+from support.processes import Child
+from support.waiting import until
+
+EXAMPLES = paths.REPOSITORY / "envoy"
+DEPLOYMENT = EXAMPLES / "envoy.yaml"
+HYDRA = EXAMPLES / "hydra" / "envoy.yaml"
+FILES = [DEPLOYMENT, HYDRA]
+
+
+def identifier(file: Path) -> str:
+    return str(file.relative_to(EXAMPLES))
+
+
+def adapted(text: str, replacements: Mapping[str, str]) -> str:
+    for old, new in replacements.items():
+        assert old in text, f"{old} is no longer in the example"
+        text = text.replace(old, new)
+    return text
+
+
+def prepared(file: Path, directory: Path) -> str:
+    """The example's text with the paths of this machine."""
+    replacements = {"/etc/envoy/mcp_auth_filter.wasm": str(paths.wasm_module())}
+    if file == DEPLOYMENT:
+        make_certificate(directory)
+        replacements["/etc/envoy/tls/"] = f"{directory}/"
+        replacements["/etc/ssl/certs/ca-certificates.crt"] = f"{directory}/server.crt"
+    return adapted(file.read_text(), replacements)
+
+
+def make_certificate(directory: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mcp.example.com")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (directory / "server.crt").write_bytes(certificate.public_bytes(pem))
+    (directory / "server.key").write_bytes(
+        key.private_bytes(
+            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+
+
+def validate(text: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    file = directory / "envoy.yaml"
+    file.write_text(text)
+    return subprocess.run(
+        [paths.envoy_binary(), "--mode", "validate", "--config-path", file],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("file", FILES, ids=identifier)
+def test_envoy_takes_it(file: Path, tmp_path: Path) -> None:
+    done = validate(prepared(file, tmp_path), tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "deprecated" not in done.stdout.lower()
+
+
+@pytest.mark.parametrize("file", FILES, ids=identifier)
+def test_validation_finds_a_mistake_in_the_filters_json(file: Path, tmp_path: Path) -> None:
+    done = validate(adapted(prepared(file, tmp_path), {'"scopes": [': '"scope": ['}), tmp_path)
+    assert done.returncode != 0
+    assert "resources[0]" in done.stdout
+    assert "`scope`" in done.stdout
+
+
+def test_the_examples_agree() -> None:
+    """What both files have to have in common; they differ in TLS, names and limits."""
+    for pattern in (
+        r"^stats_config:\n(?: .*\n)+",
+        r"^ *failure_policy: .*$",
+        r"^ *vm_id: .*$",
+        r"^ *(?:normalize_path|merge_slashes|path_with_escaped_slashes_action): .*$",
+        r"^ *- filter_state: .*$",
+    ):
+        first, second = (re.findall(pattern, file.read_text(), re.MULTILINE) for file in FILES)
+        assert first
+        assert [line.strip() for line in first] == [line.strip() for line in second]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
+    """Envoy with the example of docker-compose, its servers unreachable: port and admin port."""
+    directory = tmp_path_factory.mktemp("example")
+    with ReservedPort() as refused:
+        file = directory / "envoy.yaml"
+        unreachable = f"address: 127.0.0.1, port_value: {refused.number}"
+        file.write_text(
+            adapted(
+                prepared(HYDRA, directory),
+                {
+                    "address: 0.0.0.0, port_value: 8080": "address: 127.0.0.1, port_value: 0",
+                    "address: mcp-server, port_value: 3001": unreachable,
+                    "address: hydra, port_value: 4444": unreachable,
+                },
+            )
+        )
+        admin_address = directory / "admin.address"
+        with Child(
+            "envoy",
+            [
+                paths.envoy_binary(),
+                "--config-path", file,
+                "--config-yaml",
+                '{"admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}}',
+                "--admin-address-path", admin_address,
+                "--disable-hot-restart",
+                "--concurrency", "1",
+                "--log-level", "warning",
+            ],
+            directory,
+        ) as envoy:  # fmt: skip
+
+            def admin_port() -> int | None:
+                envoy.check()
+                text = admin_address.read_text() if admin_address.exists() else ""
+                return int(text.rpartition(":")[2]) if text.strip() else None
+
+            admin = until(admin_port, "Envoy's admin address", timeout=60)
+
+            def port() -> int | None:
+                envoy.check()
+                answer = http1.request(admin, "GET", "/listeners?format=json").json()
+                statuses = answer.get("listener_statuses")
+                return (
+                    statuses[0]["local_address"]["socket_address"]["port_value"]
+                    if statuses
+                    else None
+                )
+
+            yield until(port, "Envoy's listener", timeout=60), admin
+
+
+def test_it_protects_the_server(running: tuple[int, int]) -> None:
+    port, _ = running
+    refused = http1.request(port, "POST", "/mcp", host="localhost:8080")
+    assert refused.status == 401
+    metadata = "http://localhost:8080/.well-known/oauth-protected-resource/mcp"
+    assert f'resource_metadata="{metadata}"' in (refused.header("www-authenticate") or "")
+    document = http1.request(
+        port, "GET", urllib.parse.urlsplit(metadata).path, host="localhost:8080"
+    ).json()
+    assert document["resource"] == "http://localhost:8080/mcp"
+    assert document["authorization_servers"] == ["http://localhost:4444"]
+
+
+def test_the_stats_tags_make_labels(running: tuple[int, int]) -> None:
+    port, admin = running
+    http1.request(port, "POST", "/mcp", host="localhost:8080")
+
+    def lines() -> list[str] | None:
+        text = http1.request(admin, "GET", "/stats/prometheus").body.decode()
+        return re.findall(r"^mcp_auth_.*$", text, re.MULTILINE)
+
+    found = until(lines, "the filter's metrics")
+    by_name = {line.partition("{")[0]: line for line in found}
+    refused = by_name["mcp_auth_refused_total"]
+    assert 'reason="credentials_missing"' in refused
+    assert 'resource="http://localhost:8080/mcp"' in refused
+    assert 'decision="refuse"' in "\n".join(found)
+    fetches = until(
+        lambda: [line for line in lines() or [] if line.startswith("mcp_auth_key_fetches_total{")],
+        "a counted fetch",
+    )
+    assert all('issuer="http://localhost:4444"' in line for line in fetches)
+    assert all(";" not in line and "=" not in line.partition("{")[0] for line in found)
+
+
+class FakeHydra(ThreadingHTTPServer):
+    """The part of Hydra's admin API that a login application calls."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), FakeHydraHandler)
+        self.request_url = ""
+        self.accepted: list[tuple[str, Any]] = []
+
+
+class FakeHydraHandler(BaseHTTPRequestHandler):
+    server: FakeHydra
+
+    def do_GET(self) -> None:
+        self.answer(
+            {
+                "skip": False,
+                "subject": "alice",
+                "requested_scope": ["mcp"],
+                "requested_access_token_audience": [],
+                "request_url": self.server.request_url,
+            }
+        )
+
+    def do_PUT(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.accepted.append((self.path, body))
+        self.answer({"redirect_to": "http://localhost:4444/next"})
+
+    def answer(self, body: Any) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hydra() -> Iterator[FakeHydra]:
+    with FakeHydra() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def login_consent(monkeypatch: pytest.MonkeyPatch, hydra: FakeHydra) -> Iterator[int]:
+    """The login application of docker-compose: its port."""
+    monkeypatch.setenv("HYDRA_ADMIN_URL", f"http://127.0.0.1:{hydra.server_address[1]}")
+    monkeypatch.setenv("RESOURCES", "http://localhost:8080/mcp http://localhost:8080/other")
+    module = load(EXAMPLES / "hydra" / "login_consent.py")
+    monkeypatch.setattr(module.Handler, "log_message", lambda *_: None)
+    with ThreadingHTTPServer(("127.0.0.1", 0), module.Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def load(file: Path) -> ModuleType:
+    specification = importlib.util.spec_from_file_location(file.stem, file)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_the_login_page_signs_in(login_consent: int, hydra: FakeHydra) -> None:
+    page = http1.request(login_consent, "GET", '/login?login_challenge=a%22b')
+    assert page.status == 200
+    assert b'value="a&quot;b"' in page.body
+    answer = http1.request(
+        login_consent,
+        "POST",
+        "/login",
+        [("content-type", "application/x-www-form-urlencoded"), ("content-length", "29")],
+        b"challenge=a%22b&subject=alice",
+    )
+    assert (answer.status, answer.header("location")) == (303, "http://localhost:4444/next")
+    assert hydra.accepted == [
+        (
+            "/admin/oauth2/auth/requests/login/accept?login_challenge=a%22b",
+            {"subject": "alice", "remember": False},
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "audience"),
+    [
+        ("resource=http%3A%2F%2Flocalhost%3A8080%2Fmcp", ["http://localhost:8080/mcp"]),
+        ("resource=https%3A%2F%2Felsewhere.example%2Fmcp", []),
+        ("resource=http%3A%2F%2Flocalhost%3A8080%2Fmcp%2F", []),
+        ("", []),
+    ],
+    ids=["known", "unknown", "almost", "none"],
+)
+def test_consent_turns_the_resource_into_the_audience(
+    login_consent: int, hydra: FakeHydra, query: str, audience: list[str]
+) -> None:
+    hydra.request_url = f"http://localhost:4444/oauth2/auth?client_id=c&{query}"
+    answer = http1.request(login_consent, "GET", "/consent?consent_challenge=x")
+    assert answer.status == 303
+    ((path, granted),) = hydra.accepted
+    assert path == "/admin/oauth2/auth/requests/consent/accept?consent_challenge=x"
+    assert granted == {"grant_scope": ["mcp"], "grant_access_token_audience": audience}
+
+
+def test_a_page_without_a_challenge_is_refused(login_consent: int, hydra: FakeHydra) -> None:
+    assert http1.request(login_consent, "GET", "/consent").status == 400
+    assert not hydra.accepted
