@@ -1,8 +1,8 @@
 //! The configuration as it is written: shapes, defaults and bounds, nothing checked yet.
 //!
 //! The JSON Schema is generated from these types, so the descriptions are for those who write
-//! configurations, and the bounds of numbers stand here alone. JSON Schema sees no `Option`'s
-//! default: where one is not plain absence, its description says it.
+//! configurations, and the bounds of numbers stand here alone. What an absent `Option` comes to is
+//! said in its description.
 
 use std::collections::BTreeMap;
 

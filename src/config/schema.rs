@@ -3,11 +3,12 @@
 //! It never refuses what [`super::build`] accepts. What it cannot say (that issuers differ, that a
 //! key is sound) is left to `mcp-auth check`.
 
+use std::borrow::Cow;
+
 use schemars::generate::SchemaSettings;
-use schemars::transform::RestrictFormats;
+use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
-use std::borrow::Cow;
 
 use super::build::RESERVED_HEADERS;
 use super::raw::{self, Number};
@@ -23,7 +24,7 @@ pub(super) const RESOURCE: &str =
 /// An absolute path, with `{name}` for whole segments.
 pub(super) const PATH: &str = r"^(/|(/([A-Za-z0-9._~!$&'()*+,=:@-]+|\{[a-z][a-z0-9_]*\}))+/?)$";
 /// A host with or without a port.
-pub(super) const HOST: &str = r"^([a-z0-9._-]+|\[[a-z0-9.:_-]*\])(:[0-9]{1,5})?$";
+pub(super) const HOST: &str = r"^([a-z0-9._-]+|\[[a-z0-9.:_\[\]-]*\]\.?)(:[0-9]+)?$";
 /// Scheme and authority.
 pub(super) const ORIGIN: &str = r"^https?://[^\s/?#@A-Z%]+$";
 /// A scope-token (RFC 6749 §3.3).
@@ -36,10 +37,17 @@ pub(super) const VISIBLE: &str = r"^[!-~]+$";
 /// JSON Schema of draft 2020-12.
 pub(super) fn schema() -> Value {
     SchemaSettings::draft2020_12()
-        .with_transform(RestrictFormats::default())
+        .with_transform(RecursiveTransform(unwrap_lines))
         .into_generator()
         .into_root_schema_for::<raw::Config>()
         .to_value()
+}
+
+/// Descriptions are paragraphs here, and lines in the source.
+fn unwrap_lines(schema: &mut Schema) {
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        *text = text.replace('\n', " ");
+    }
 }
 
 impl<const DEFAULT: u64, const MIN: u64, const MAX: u64> JsonSchema for Number<DEFAULT, MIN, MAX> {

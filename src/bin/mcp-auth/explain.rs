@@ -10,7 +10,6 @@ use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use mcp_auth_filter::config::{Config, IssuerId, KeySource};
-use mcp_auth_filter::evidence::escaped;
 use mcp_auth_filter::gate::{self, Decision, Edits, Refusal};
 use mcp_auth_filter::keys::jwk::KeySet;
 use mcp_auth_filter::keys::{Keys, MAX_RESPONSE_BYTES};
@@ -67,10 +66,11 @@ pub(crate) struct Args {
     /// The issuer whose key set --jwks is, and whose rules a token of no accepted issuer is shown by
     #[arg(long, value_name = "ISSUER")]
     issuer: Option<String>,
+    // Not a number, and with a place for what stands astray, because clap repeats what it refuses,
+    // and that may be a token.
     /// When the request comes, in seconds since 1970 [default: now]
-    #[arg(long, value_name = "UNIX_SECONDS", value_parser = clap::value_parser!(u64).range(0..=LAST_SECOND))]
-    at: Option<u64>,
-    // Clap would print a token that is given here by mistake.
+    #[arg(long, value_name = "UNIX_SECONDS")]
+    at: Option<String>,
     #[arg(hide = true)]
     stray: Vec<std::ffi::OsString>,
 }
@@ -104,17 +104,17 @@ pub(crate) fn run(args: Args) -> Result<Outcome, Failure> {
     let mut request =
         Request::new(&args.url, &args.method, &args.headers).map_err(Failure::Usage)?;
     request.set_token(&read_stdin(MAX_STDIN_BYTES)?);
-    let issuer = args
-        .issuer
-        .map(|name| {
-            issuer(&config, &name).ok_or_else(|| {
-                Failure::Usage(format!(
-                    "--issuer: found {}; allowed: an `issuer` of the configuration, byte for byte",
-                    escaped(&name)
-                ))
-            })
-        })
-        .transpose()?;
+    let at = match &args.at {
+        None => now(),
+        Some(text) => time(text)?,
+    };
+    let issuer = match &args.issuer {
+        None => None,
+        Some(name) => Some(issuer(&config, name).ok_or_else(|| {
+            let allowed = "an `issuer` of the configuration, byte for byte";
+            Failure::Usage(format!("--issuer: allowed: {allowed}"))
+        })?),
+    };
 
     let mut out = String::new();
     let mut keys_from = None;
@@ -131,7 +131,7 @@ pub(crate) fn run(args: Args) -> Result<Outcome, Failure> {
         route: request.route(&config),
         config: &config,
         request: &request,
-        now: args.at.map_or_else(now, UnixNanos::from_secs),
+        now: at,
         keys_from,
         issuer,
     };
@@ -142,6 +142,15 @@ pub(crate) fn run(args: Args) -> Result<Outcome, Failure> {
         text: out,
         yes: !refused,
     })
+}
+
+fn time(text: &str) -> Result<UnixNanos, Failure> {
+    match text.parse() {
+        Ok(seconds @ 0..=LAST_SECOND) => Ok(UnixNanos::from_secs(seconds)),
+        Ok(_) | Err(_) => Err(Failure::Usage(format!(
+            "--at: allowed: seconds since 1970, 0 to {LAST_SECOND}"
+        ))),
+    }
 }
 
 fn issuer(config: &Config, name: &str) -> Option<IssuerId> {
@@ -175,7 +184,7 @@ fn use_keys(
     match issuer.and_then(|id| config.issuers.get_mut(id.0)) {
         Some(issuer) => issuer.keys = KeySource::Inline(keys),
         None => notes.push_str(
-            "Note: the key set is not used: the token is of no issuer of the configuration.\n",
+            "Note: the key set is not used: no issuer of the configuration can be told from the token.\n",
         ),
     }
     Ok(notes)
@@ -279,46 +288,41 @@ impl Explanation<'_> {
         let mut text = format!("{}: {}", reason.label(), reason.answer().description);
         if let Some(hint) = self.hint(refusal) {
             text.push_str(". ");
-            text.push_str(&hint);
+            text.push_str(hint);
         }
         text
     }
 
     /// What the values suggest was meant.
-    fn hint(&self, refusal: &Refusal) -> Option<String> {
+    fn hint(&self, refusal: &Refusal) -> Option<&'static str> {
         let token =
             UnverifiedToken::parse(self.request.token()?, self.config.limits.token_bytes).ok()?;
         let Route::Protected(id, bindings) = &self.route else {
             return None;
         };
-        let resource = self.config.resource(*id)?;
-        let differ_by_slash =
+        let but_for_slash =
             |one: &str, other: &str| one.trim_end_matches('/') == other.trim_end_matches('/');
         if refusal.reason == Reason::IssuerNotAllowed {
             let found = token.unverified_issuer();
-            if issuer(self.config, found).is_some() {
-                return Some(
-                    "The configuration has this issuer, but not for this resource".to_owned(),
-                );
-            }
-            return self
-                .config
-                .issuers
-                .iter()
-                .any(|issuer| differ_by_slash(&issuer.policy.issuer, found))
-                .then(|| {
-                    "The issuers differ in a final slash only: write `issuer` as the tokens have it"
-                        .to_owned()
-                });
+            let mut issuers = self.config.issuers.iter();
+            return if issuer(self.config, found).is_some() {
+                Some("The configuration has this issuer, but not for this resource")
+            } else if issuers.any(|issuer| but_for_slash(&issuer.policy.issuer, found)) {
+                Some("The two differ in a final slash only: write `issuer` as the tokens have it")
+            } else {
+                None
+            };
         }
         if refusal.reason == Reason::AudienceNotAllowed {
-            let expected = resource.identifier.render(bindings);
+            let expected = self.config.resource(*id)?.identifier.render(bindings);
             return token
                 .unverified_audiences()
-                .any(|found| differ_by_slash(found, &expected))
-                .then(|| "The audiences differ in a final slash only: write `resource` as clients ask for it, or add the other spelling to `audiences`".to_owned());
+                .any(|found| but_for_slash(found, &expected))
+                .then_some("The two differ in a final slash only: write `resource` as clients ask for it, or name the other spelling in `audiences`");
         }
-        None
+        (refusal.reason == Reason::KeyUnknown && self.keys_from.is_some()).then_some(
+            "With keys of an issuer that has rotated them, fetch the set anew: the filter asks once more by itself",
+        )
     }
 }
 

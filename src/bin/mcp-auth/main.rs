@@ -6,7 +6,7 @@ mod explain;
 mod show;
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -101,6 +101,11 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
 /// At most `max_bytes` of standard input.
 fn read_stdin(max_bytes: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
+    if io::stdin().is_terminal() {
+        let hint = "mcp-auth: reading standard input; end it with Ctrl-D";
+        // Only a courtesy.
+        let _ = writeln!(io::stderr(), "{hint}");
+    }
     io::stdin()
         .take(max_bytes)
         .read_to_end(&mut bytes)

@@ -4,6 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use mcp_auth_filter::time::UnixNanos;
 use mcp_auth_filter::token::TokenType;
+use mcp_auth_filter::token::signature::Algorithm;
 
 /// Values of the configuration: quoted, whole, with `joint` before the last one.
 pub(crate) fn list<T: AsRef<str>>(values: impl IntoIterator<Item = T>, joint: &str) -> String {
@@ -32,6 +33,14 @@ pub(crate) fn token_types(types: &[TokenType]) -> String {
         TokenType::Named(name) => format!("{name:?}"),
     };
     joined(types.iter().map(shown), "or")
+}
+
+/// The algorithms that are accepted.
+pub(crate) fn algorithms(algorithms: &[Algorithm]) -> String {
+    if algorithms == Algorithm::ALL {
+        return "any that is supported".to_owned();
+    }
+    joined(algorithms.iter().map(|alg| alg.name().to_owned()), "or")
 }
 
 /// RFC 3339, in seconds.

@@ -297,9 +297,8 @@ impl Rows {
                 token.unverified_type().map_or("absent".to_owned(), escaped),
             ),
             Check::Algorithm => {
-                let names = policy.algorithms.iter().map(|alg| alg.name().to_owned());
-                let found = token.algorithm().name();
-                self.push(verdict, "alg", show::joined(names, "or"), found);
+                let expected = show::algorithms(&policy.algorithms);
+                self.push(verdict, "alg", expected, token.algorithm().name());
             }
             Check::Audience => {
                 let found = token.unverified_audiences().map(escaped);
