@@ -110,6 +110,7 @@ pub(super) struct Issuer {
     pub(super) jwks_cluster: Option<String>,
     /// The key set itself (RFC 7517 §5), instead of a cluster to fetch it from. At least one of its
     /// keys must be a public signature key.
+    #[serde(default)]
     #[cfg_attr(
         not(target_family = "wasm"),
         schemars(schema_with = "super::schema::key_set")

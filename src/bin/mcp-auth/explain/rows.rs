@@ -391,9 +391,10 @@ impl Rows {
                     });
                     expected = format!("{expected}: {}", show::joined(of_set, "or"));
                 }
-                let why = match reason {
-                    Reason::KeyMismatch => "that key is for another algorithm",
-                    _ => "there is no such key",
+                let why = if reason == Reason::KeyMismatch {
+                    "that key is for another algorithm"
+                } else {
+                    "there is no such key"
                 };
                 (Verdict::Bad, format!("{named}, {}: {why}", alg.name()))
             }
