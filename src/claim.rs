@@ -1,5 +1,7 @@
 //! Claims by their path, what they must say, and how they are written into a header.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::resource::path::Bindings;
@@ -40,6 +42,18 @@ impl ClaimPath {
     /// Whether this is the top-level claim `name`.
     pub fn is(&self, name: &str) -> bool {
         matches!(self.0.as_slice(), [only] if only == name)
+    }
+}
+
+/// As in the configuration.
+impl fmt::Display for ClaimPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [name] if !name.starts_with('/') => f.write_str(name),
+            steps => steps
+                .iter()
+                .try_for_each(|step| write!(f, "/{}", step.replace('~', "~0").replace('/', "~1"))),
+        }
     }
 }
 

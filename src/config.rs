@@ -5,6 +5,8 @@
 
 mod build;
 mod raw;
+#[cfg(not(target_family = "wasm"))]
+mod schema;
 #[cfg(test)]
 mod tests;
 
@@ -176,6 +178,13 @@ impl Config {
             problem: error.to_string(),
         })?;
         build::config(raw)
+    }
+
+    /// The JSON Schema (draft 2020-12) of what [`Config::parse`] accepts, as far as it can be said
+    /// in one.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn schema() -> serde_json::Value {
+        schema::schema()
     }
 
     /// The issuer with this place.

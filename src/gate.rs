@@ -17,7 +17,7 @@ use crate::resource::host::Authority;
 use crate::resource::path::{Bindings, RequestPath};
 use crate::resource::{self, Resource, Route};
 use crate::time::UnixNanos;
-use crate::token::{UnverifiedToken, VerifiedToken};
+use crate::token::{Claims, UnverifiedToken, VerifiedToken};
 
 /// When a client that was refused for want of room may come again.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(1);
@@ -94,6 +94,25 @@ pub fn decide(
     keys: &mut Keys,
     now: UnixNanos,
 ) -> Decision {
+    decide_with(config, route, head, now, |request| request.authorize(keys))
+}
+
+/// What [`decide`] would come to if its issuer had signed the token, whoever did. For explanations
+/// alone, and so not part of the module.
+#[cfg(not(target_family = "wasm"))]
+pub fn decide_unverified(config: &Config, route: &Route, head: &Head, now: UnixNanos) -> Decision {
+    decide_with(config, route, head, now, |request| {
+        request.authorize_unverified()
+    })
+}
+
+fn decide_with(
+    config: &Config,
+    route: &Route,
+    head: &Head,
+    now: UnixNanos,
+    authorize: impl FnOnce(&Request<'_>) -> Result<Edits, Stop>,
+) -> Decision {
     let (id, bindings) = match route {
         Route::Foreign => return Decision::Pass,
         Route::Unclear(id, _) => (*id, &Bindings::default()),
@@ -114,7 +133,7 @@ pub fn decide(
         Route::Foreign => Decision::Pass,
         Route::Unclear(_, reason) => request.refuse(request.refusal(*reason)),
         Route::Metadata(..) => request.metadata(),
-        Route::Protected(..) => request.protected(keys),
+        Route::Protected(..) => request.protected(authorize),
     }
 }
 
@@ -174,7 +193,7 @@ impl Request<'_> {
         }
     }
 
-    fn protected(&self, keys: &mut Keys) -> Decision {
+    fn protected(&self, authorize: impl FnOnce(&Self) -> Result<Edits, Stop>) -> Decision {
         let origin = self.origin();
         let refused_origin = origin == Origin::NotAllowed;
         if self.resource.cors
@@ -187,8 +206,8 @@ impl Request<'_> {
         if refused_origin {
             return self.refuse(self.refusal(Reason::OriginNotAllowed));
         }
-        match self.authorize(keys) {
-            Ok(token) => Decision::Allow(self.edits(Some(&token))),
+        match authorize(self) {
+            Ok(edits) => Decision::Allow(edits),
             Err(Stop::Refused(refusal)) => self.refuse(refusal),
             // Observing never delays a request.
             Err(Stop::Waits(issuer)) if self.config.mode == Mode::Observe => {
@@ -199,14 +218,28 @@ impl Request<'_> {
     }
 
     /// Everything that a request must have to be allowed.
-    fn authorize(&self, keys: &mut Keys) -> Result<VerifiedToken, Stop> {
+    fn authorize(&self, keys: &mut Keys) -> Result<Edits, Stop> {
         let token = self.token()?;
         let (id, issuer) = self.issuer(&token)?;
         self.check(&token, id, issuer)?;
         let token = self.verify(token, id, keys)?;
-        self.authorize_scopes(&token, id)?;
-        self.authorize_claims(&token, id)?;
-        Ok(token)
+        self.grant(token.claims(), id)
+    }
+
+    /// The same but for the signature.
+    #[cfg(not(target_family = "wasm"))]
+    fn authorize_unverified(&self) -> Result<Edits, Stop> {
+        let token = self.token()?;
+        let (id, issuer) = self.issuer(&token)?;
+        self.check(&token, id, issuer)?;
+        self.grant(token.unverified_claims(), id)
+    }
+
+    /// What claims that are taken to be the issuer's grant.
+    fn grant(&self, claims: &Claims, id: IssuerId) -> Result<Edits, Stop> {
+        self.authorize_scopes(claims, id)?;
+        self.authorize_claims(claims, id)?;
+        Ok(self.edits(Some(claims)))
     }
 
     fn token(&self) -> Result<UnverifiedToken, Stop> {
@@ -303,8 +336,8 @@ impl Request<'_> {
         Err(Stop::Refused(refusal))
     }
 
-    fn authorize_scopes(&self, token: &VerifiedToken, id: IssuerId) -> Result<(), Stop> {
-        let granted: Vec<&str> = token.claims().scopes().collect();
+    fn authorize_scopes(&self, claims: &Claims, id: IssuerId) -> Result<(), Stop> {
+        let granted: Vec<&str> = claims.scopes().collect();
         let lacks = |needed: &&String| !self.resource.scope_hierarchy.grants(&granted, needed);
         if self.resource.scopes.iter().any(|needed| lacks(&needed)) {
             let mut refusal = self.refusal_by(Reason::ScopeInsufficient, id);
@@ -315,12 +348,12 @@ impl Request<'_> {
         Ok(())
     }
 
-    fn authorize_claims(&self, token: &VerifiedToken, id: IssuerId) -> Result<(), Stop> {
+    fn authorize_claims(&self, claims: &Claims, id: IssuerId) -> Result<(), Stop> {
         let admitted = self
             .resource
             .require_claims
             .iter()
-            .all(|rule| rule.admits(token.claims(), self.bindings));
+            .all(|rule| rule.admits(claims, self.bindings));
         if admitted {
             Ok(())
         } else {
@@ -355,19 +388,19 @@ impl Request<'_> {
         }
     }
 
-    fn edits(&self, token: Option<&VerifiedToken>) -> Edits {
-        let set: Vec<(String, String)> = token
+    fn edits(&self, claims: Option<&Claims>) -> Edits {
+        let set: Vec<(String, String)> = claims
             .into_iter()
-            .flat_map(|token| {
+            .flat_map(|claims| {
                 self.resource.identity_headers.iter().filter_map(|header| {
                     Some((
                         header.name.clone(),
-                        claim::header_value(&header.claim, token.claims())?,
+                        claim::header_value(&header.claim, claims)?,
                     ))
                 })
             })
             .collect();
-        let hides_token = token.is_some() && !self.resource.forward_token;
+        let hides_token = claims.is_some() && !self.resource.forward_token;
         let remove = self
             .head
             .names()

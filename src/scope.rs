@@ -38,6 +38,13 @@ impl ScopeHierarchy {
         Self { implied_by }
     }
 
+    /// Each narrower scope with the broader ones that imply it, also by way of others.
+    pub fn implied(&self) -> impl Iterator<Item = (&str, &BTreeSet<String>)> {
+        self.implied_by
+            .iter()
+            .map(|(narrower, broader)| (narrower.as_str(), broader))
+    }
+
     /// Whether a token with the scopes `granted` has `needed`.
     pub fn grants(&self, granted: &[&str], needed: &str) -> bool {
         granted.contains(&needed)

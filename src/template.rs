@@ -1,6 +1,7 @@
 //! Texts of the configuration in which `{name}` stands for one path segment of the request.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::resource::path::Bindings;
 
@@ -101,5 +102,15 @@ impl Template {
             }
         }
         Cow::Owned(text)
+    }
+}
+
+/// With `{name}` for variables, as in the configuration.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.iter().try_for_each(|part| match part {
+            Part::Literal(text) => f.write_str(text),
+            Part::Variable(name) => write!(f, "{{{name}}}"),
+        })
     }
 }

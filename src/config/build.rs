@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::raw;
+use super::raw::{self, MAX_TOKEN_LIFETIME, Number};
 use super::{
     Config, ConfigError, Issuer, IssuerId, KeySource, KeyTimings, Limits, Mode, RemoteKeys,
     ResourceId,
@@ -24,8 +24,6 @@ use crate::url::HttpUrl;
 
 type Result<T> = std::result::Result<T, ConfigError>;
 
-const DAY: u64 = 24 * 60 * 60;
-
 /// Claims that go to the server unless `identity_headers` says otherwise.
 const DEFAULT_IDENTITY_HEADERS: [(&str, &str); 4] = [
     ("sub", "x-mcp-sub"),
@@ -35,7 +33,7 @@ const DEFAULT_IDENTITY_HEADERS: [(&str, &str); 4] = [
 ];
 
 /// Headers that a claim must never replace: they steer the request itself.
-const RESERVED_HEADERS: [&str; 14] = [
+pub(super) const RESERVED_HEADERS: [&str; 14] = [
     "authorization",
     "connection",
     "content-encoding",
@@ -113,8 +111,8 @@ pub(super) fn config(raw: raw::Config) -> Result<Config> {
 
 fn limits(raw: &raw::Limits) -> Result<Limits> {
     Ok(Limits {
-        token_bytes: size("limits.token_bytes", raw.token_bytes, 16_384, 256..=65_536)?,
-        held_requests: size("limits.held_requests", raw.held_requests, 1024, 1..=65_536)?,
+        token_bytes: size("limits.token_bytes", raw.token_bytes)?,
+        held_requests: size("limits.held_requests", raw.held_requests)?,
     })
 }
 
@@ -200,18 +198,12 @@ fn issuer(field: &str, raw: raw::Issuer, warnings: &mut Vec<String>) -> Result<I
         clock_skew: seconds(
             &format!("{field}.clock_skew_seconds"),
             raw.clock_skew_seconds,
-            60,
-            0..=600,
         )?,
         max_token_lifetime: raw
             .max_token_lifetime_seconds
             .map(|given| {
-                seconds(
-                    &format!("{field}.max_token_lifetime_seconds"),
-                    Some(given),
-                    0,
-                    1..=366 * DAY,
-                )
+                let field = format!("{field}.max_token_lifetime_seconds");
+                within(&field, given, &(1..=MAX_TOKEN_LIFETIME), "seconds").map(Duration::from_secs)
             })
             .transpose()?,
         issuer: raw.issuer,
@@ -226,20 +218,13 @@ fn issuer(field: &str, raw: raw::Issuer, warnings: &mut Vec<String>) -> Result<I
 fn key_timings(field: &str, raw: &raw::KeyTimings) -> Result<KeyTimings> {
     let name = |name: &str| format!("{field}.{name}");
     Ok(KeyTimings {
-        refresh: seconds(&name("refresh_seconds"), raw.refresh_seconds, 600, 1..=DAY)?,
-        timeout: seconds(&name("timeout_seconds"), raw.timeout_seconds, 5, 1..=60)?,
+        refresh: seconds(&name("refresh_seconds"), raw.refresh_seconds)?,
+        timeout: seconds(&name("timeout_seconds"), raw.timeout_seconds)?,
         unknown_key_cooldown: seconds(
             &name("unknown_key_cooldown_seconds"),
             raw.unknown_key_cooldown_seconds,
-            30,
-            1..=3600,
         )?,
-        max_stale: seconds(
-            &name("max_stale_seconds"),
-            raw.max_stale_seconds,
-            3600,
-            0..=7 * DAY,
-        )?,
+        max_stale: seconds(&name("max_stale_seconds"), raw.max_stale_seconds)?,
     })
 }
 
@@ -649,34 +634,24 @@ fn not_empty(field: &str, text: String) -> Result<String> {
     Ok(text)
 }
 
-fn seconds(
+fn seconds<const DEFAULT: u64, const MIN: u64, const MAX: u64>(
     field: &str,
-    given: Option<u64>,
-    default: u64,
-    allowed: RangeInclusive<u64>,
+    given: Number<DEFAULT, MIN, MAX>,
 ) -> Result<Duration> {
-    number(field, given, default, &allowed, "seconds").map(Duration::from_secs)
+    let given = given.0.unwrap_or(DEFAULT);
+    within(field, given, &(MIN..=MAX), "seconds").map(Duration::from_secs)
 }
 
-fn size(
+fn size<const DEFAULT: u64, const MIN: u64, const MAX: u64>(
     field: &str,
-    given: Option<u64>,
-    default: u64,
-    allowed: RangeInclusive<u64>,
+    given: Number<DEFAULT, MIN, MAX>,
 ) -> Result<usize> {
-    let given = number(field, given, default, &allowed, "")?;
+    let given = within(field, given.0.unwrap_or(DEFAULT), &(MIN..=MAX), "")?;
     usize::try_from(given)
         .map_err(|_| value(field, &given.to_string(), "a number that fits the machine"))
 }
 
-fn number(
-    field: &str,
-    given: Option<u64>,
-    default: u64,
-    allowed: &RangeInclusive<u64>,
-    unit: &str,
-) -> Result<u64> {
-    let given = given.unwrap_or(default);
+fn within(field: &str, given: u64, allowed: &RangeInclusive<u64>, unit: &str) -> Result<u64> {
     if allowed.contains(&given) {
         return Ok(given);
     }

@@ -1,83 +1,253 @@
-//! The configuration as it is written: shapes and defaults, nothing checked yet.
+//! The configuration as it is written: shapes, defaults and bounds, nothing checked yet.
+//!
+//! The JSON Schema is generated from these types, so the descriptions are for those who write
+//! configurations, and the bounds of numbers stand here alone. What an absent `Option` comes to is
+//! said in its description.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+pub(super) const DAY: u64 = 24 * 60 * 60;
+
+/// The longest `max_token_lifetime_seconds`.
+pub(super) const MAX_TOKEN_LIFETIME: u64 = 366 * DAY;
+
+/// A whole number with its default and its bounds.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Number<const DEFAULT: u64, const MIN: u64, const MAX: u64>(
+    pub(super) Option<u64>,
+);
+
+/// The configuration of the MCP authorization filter for Envoy: whose tokens are accepted, for
+/// which resources. Every field that is not described here is an error.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    derive(schemars::JsonSchema),
+    schemars(title = "mcp-auth-filter")
+)]
 pub(super) struct Config {
+    /// The kill switch. `false`: every request passes, and no metadata is served.
     #[serde(default = "yes")]
     pub(super) enabled: bool,
+    /// Whether refusals are carried out.
     #[serde(default)]
     pub(super) mode: Mode,
+    /// Bounds on what one worker takes in.
     #[serde(default)]
     pub(super) limits: Limits,
+    /// The authorization servers whose tokens are accepted, each `issuer` once.
+    #[cfg_attr(not(target_family = "wasm"), schemars(length(min = 1)))]
     pub(super) issuers: Vec<Issuer>,
+    /// The protected resources. No two share a path, unless `hosts` tell them apart.
+    #[cfg_attr(not(target_family = "wasm"), schemars(length(min = 1)))]
     pub(super) resources: Vec<Resource>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    derive(schemars::JsonSchema, serde::Serialize)
+)]
 pub(super) enum Mode {
+    /// Requests without a good token are refused.
     #[default]
     Enforce,
+    /// Such requests are counted and logged, and forwarded all the same: nothing is protected.
     Observe,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 pub(super) struct Limits {
-    pub(super) token_bytes: Option<u64>,
-    pub(super) held_requests: Option<u64>,
+    /// The longest token that is looked at, in bytes.
+    #[serde(default)]
+    pub(super) token_bytes: Number<16_384, 256, 65_536>,
+    /// How many requests may wait for keys at once, per worker; those beyond are answered 503.
+    #[serde(default)]
+    pub(super) held_requests: Number<1024, 1, 65_536>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    derive(schemars::JsonSchema),
+    schemars(transform = super::schema::one_source_of_keys)
+)]
 pub(super) struct Issuer {
+    /// The issuer identifier, byte for byte as in the `iss` of its tokens: an http(s) URL without
+    /// query and fragment (RFC 8414 §2).
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(regex(pattern = super::schema::IDENTIFIER))
+    )]
     pub(super) issuer: String,
+    /// The Envoy cluster that reaches the issuer, for discovery and keys. Either this or `jwks`.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(regex(pattern = super::schema::NOT_BLANK))
+    )]
     pub(super) cluster: Option<String>,
+    /// The URL of the key set; https where the issuer's is. Default: discovered (RFC 8414, OpenID
+    /// Connect Discovery).
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(regex(pattern = super::schema::LOCATION))
+    )]
     pub(super) jwks_uri: Option<String>,
+    /// The Envoy cluster that serves the key set, for providers that keep it on another host.
+    /// Default: `cluster`.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(regex(pattern = super::schema::NOT_BLANK))
+    )]
     pub(super) jwks_cluster: Option<String>,
+    /// The key set itself (RFC 7517 §5), instead of a cluster to fetch it from. At least one of its
+    /// keys must be a public signature key.
+    #[serde(default)]
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(schema_with = "super::schema::key_set")
+    )]
     pub(super) jwks: Option<serde_json::Value>,
+    /// The signature algorithms that are accepted. Default: all of these.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(transform = super::schema::algorithms)
+    )]
     pub(super) algorithms: Option<Vec<String>>,
+    /// The audiences of which a token must have one, in place of the resource's identifier.
+    /// Default: the identifier of the resource that is asked for (RFC 8707).
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(length(min = 1), inner(length(min = 1)))
+    )]
     pub(super) audiences: Option<Vec<String>>,
+    /// The `typ` that tokens may have, with or without `application/`; null stands for none at
+    /// all. Default: `at+jwt` (RFC 9068), `JWT` and null.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(length(min = 1), inner(regex(pattern = super::schema::VISIBLE)))
+    )]
     pub(super) token_types: Option<Vec<Option<String>>>,
-    pub(super) clock_skew_seconds: Option<u64>,
+    /// How far the issuer's clock may be off, in seconds, in both directions.
+    #[serde(default)]
+    pub(super) clock_skew_seconds: Number<60, 0, 600>,
+    /// The longest `exp - iat`, in seconds; where it is set, tokens must have `iat`. Default: no
+    /// bound.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(range(min = 1, max = MAX_TOKEN_LIFETIME))
+    )]
     pub(super) max_token_lifetime_seconds: Option<u64>,
+    /// When keys are fetched, and for how long they are trusted.
     #[serde(default)]
     pub(super) keys: KeyTimings,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 pub(super) struct KeyTimings {
-    pub(super) refresh_seconds: Option<u64>,
-    pub(super) timeout_seconds: Option<u64>,
-    pub(super) unknown_key_cooldown_seconds: Option<u64>,
-    pub(super) max_stale_seconds: Option<u64>,
+    /// The age at which keys are refreshed, in seconds.
+    #[serde(default)]
+    pub(super) refresh_seconds: Number<600, 1, DAY>,
+    /// The bound on one fetch, and on the time that a request waits for keys, in seconds.
+    #[serde(default)]
+    pub(super) timeout_seconds: Number<5, 1, 60>,
+    /// The least time between two fetches that unknown keys cause, in seconds.
+    #[serde(default)]
+    pub(super) unknown_key_cooldown_seconds: Number<30, 1, 3600>,
+    /// How long past `refresh_seconds` the last good keys are used while they cannot be refreshed,
+    /// in seconds. A revoked key is trusted for so long in an outage.
+    #[serde(default)]
+    pub(super) max_stale_seconds: Number<3600, 0, { 7 * DAY }>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 pub(super) struct Resource {
+    /// The resource's identifier (RFC 8707 §2), the URL that clients use: http(s), without query
+    /// and fragment. `{name}` stands for one segment of its path.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(regex(pattern = super::schema::RESOURCE))
+    )]
     pub(super) resource: String,
+    /// The path that Envoy sees; it stands for itself and all below it. Default: that of
+    /// `resource`.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(regex(pattern = super::schema::PATH))
+    )]
     pub(super) path: Option<String>,
+    /// The hosts that it is served on, in lower case, with a port where it matters; requests for
+    /// others are not its. Default: all.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(length(min = 1), inner(regex(pattern = super::schema::HOST)))
+    )]
     pub(super) hosts: Option<Vec<String>>,
+    /// Whose tokens are accepted: some of the `issuer`s, byte for byte. Default: all of them.
+    #[cfg_attr(not(target_family = "wasm"), schemars(length(min = 1)))]
     pub(super) issuers: Option<Vec<String>>,
+    /// The scopes that every request needs.
     #[serde(default)]
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(inner(regex(pattern = super::schema::SCOPE)))
+    )]
     pub(super) scopes: Vec<String>,
+    /// The scopes that the metadata names (RFC 9728 §2). Default: `scopes`.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(inner(regex(pattern = super::schema::SCOPE)))
+    )]
     pub(super) scopes_supported: Option<Vec<String>>,
+    /// Broader scopes, each with the narrower ones that it implies.
     #[serde(default)]
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(transform = super::schema::scope_hierarchy)
+    )]
     pub(super) scope_hierarchy: BTreeMap<String, Vec<String>>,
+    /// Claims, each with the values of which it must have one. A claim is a name or a JSON Pointer
+    /// such as /realm_access/roles (RFC 6901); `{name}` in a value is a variable of the path.
     #[serde(default)]
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(transform = super::schema::claim_rules)
+    )]
     pub(super) require_claims: BTreeMap<String, Vec<String>>,
+    /// The only origins of browsers that are served, such as https://app.example.com. Default: all.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(inner(regex(pattern = super::schema::ORIGIN)))
+    )]
     pub(super) allowed_origins: Option<Vec<String>>,
+    /// A name for people, for the metadata.
     pub(super) name: Option<String>,
+    /// The URL of a page for developers, for the metadata.
     pub(super) documentation: Option<String>,
+    /// Claims (as in `require_claims`), each with the request header that tells the server its
+    /// value: a-z, 0-9 and `-`. Default: `sub` → `x-mcp-sub`, `client_id` → `x-mcp-client-id`,
+    /// `scope` → `x-mcp-scope`, `iss` → `x-mcp-issuer`.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(transform = super::schema::identity_headers)
+    )]
     pub(super) identity_headers: Option<BTreeMap<String, String>>,
+    /// Whether the server gets the token itself.
     #[serde(default)]
     pub(super) forward_token: bool,
+    /// Whether CORS is answered here; else it is left to the server.
     #[serde(default = "yes")]
     pub(super) cors: bool,
 }

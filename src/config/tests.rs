@@ -1,5 +1,7 @@
 //! Every configuration error names the field, what was found, and what is allowed.
 
+mod schema;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -76,9 +78,9 @@ fn the_smallest_configuration_has_the_stated_defaults() {
     );
 }
 
-#[test]
-fn an_error_is_one_line_that_names_the_field() {
-    for (config, field, says) in [
+/// Broken configurations, each with the field that the error names, and a part of what it says.
+fn broken() -> Vec<(Value, &'static str, &'static str)> {
+    vec![
         (with("/x", json!(1)), "x", "unknown field `x`"),
         (
             with("/issuers/0/isuer", json!("x")),
@@ -394,7 +396,12 @@ fn an_error_is_one_line_that_names_the_field() {
             "resources",
             "at least one resource",
         ),
-    ] {
+    ]
+}
+
+#[test]
+fn an_error_is_one_line_that_names_the_field() {
+    for (config, field, says) in broken() {
         let error = parse(&config).expect_err(&config.to_string()).to_string();
         assert!(error.contains(&format!("`{field}`")), "{field}: {error}");
         assert!(error.contains(says), "{says}: {error}");

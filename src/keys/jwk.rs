@@ -35,6 +35,12 @@ impl VerificationKey {
         self.kid.as_deref()
     }
 
+    /// The algorithms that it verifies.
+    pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        let every = Algorithm::ALL.iter().copied();
+        every.filter(|alg| self.fits(*alg))
+    }
+
     /// Whether `kty`, `crv` and `alg` of the key let it verify signatures of `alg` (RFC 8725 §3.1:
     /// the key decides, not the token).
     pub fn fits(&self, alg: Algorithm) -> bool {
@@ -91,6 +97,11 @@ impl KeySet {
             });
         }
         Ok((Self { keys }, skipped))
+    }
+
+    /// The usable keys, in the order of the set.
+    pub fn keys(&self) -> &[VerificationKey] {
+        &self.keys
     }
 
     /// How many keys are usable.

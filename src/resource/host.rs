@@ -1,5 +1,7 @@
 //! The hosts that a resource is served on.
 
+use std::fmt;
+
 /// The `:authority` of a request, as the filter came by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authority<'a> {
@@ -39,6 +41,14 @@ impl HostPattern {
     fn admits(&self, host: &[u8], port: Option<u16>) -> bool {
         host.eq_ignore_ascii_case(self.host.as_bytes())
             && (self.port.is_none() || self.port == port)
+    }
+}
+
+/// As in the configuration.
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 

@@ -35,16 +35,27 @@ impl Claims {
         let Value::Object(members) = payload else {
             return Err(Reason::TokenMalformed);
         };
-        Self::from_members(members).ok_or(Reason::ClaimsMalformed)
+        Self::from_members(members).map_err(|_| Reason::ClaimsMalformed)
     }
 
-    fn from_members(members: Map<String, Value>) -> Option<Self> {
-        let issuer = members.get("iss")?.as_str()?.to_owned();
-        if !is_audience(members.get("aud")?) {
-            return None;
-        }
+    /// The first claim that makes a token [`Reason::ClaimsMalformed`], for explanations.
+    pub fn malformed(members: &Map<String, Value>) -> Option<&'static str> {
+        Self::from_members(members.clone()).err()
+    }
+
+    /// The error is the name of the claim at fault.
+    fn from_members(members: Map<String, Value>) -> Result<Self, &'static str> {
+        let issuer = members.get("iss").and_then(Value::as_str).ok_or("iss")?;
+        let issuer = issuer.to_owned();
+        members
+            .get("aud")
+            .filter(|value| is_audience(value))
+            .ok_or("aud")?;
         // Rounded so that a fraction of a second never lengthens the life of a token.
-        let expires_at = numeric_date(members.get("exp")?, f64::floor)?;
+        let expires_at = members
+            .get("exp")
+            .and_then(|value| numeric_date(value, f64::floor))
+            .ok_or("exp")?;
         let not_before = optional(&members, "nbf", |value| numeric_date(value, f64::ceil))?;
         let issued_at = optional(&members, "iat", |value| numeric_date(value, f64::floor))?;
         for name in ["sub", "client_id", "jti"] {
@@ -53,7 +64,7 @@ impl Claims {
         for name in ["scope", "scp"] {
             optional(&members, name, |value| is_scope(value).then_some(()))?;
         }
-        Some(Self {
+        Ok(Self {
             members,
             issuer,
             expires_at,
@@ -109,49 +120,47 @@ impl Claims {
         self.members.get(name)?.as_str()
     }
 
-    /// Audience, times, and proof of possession, in this order.
-    pub(super) fn check(
-        &self,
-        policy: &TokenPolicy,
-        audiences: &[impl AsRef<str>],
-        now: UnixNanos,
-    ) -> Result<(), Reason> {
-        if !self.audiences().any(|found| {
+    /// `aud` has one of these.
+    pub(super) fn is_for(&self, audiences: &[impl AsRef<str>]) -> bool {
+        self.audiences().any(|found| {
             audiences
                 .iter()
                 .any(|accepted| same_audience(found, accepted.as_ref()))
-        }) {
-            return Err(Reason::AudienceNotAllowed);
-        }
-        let latest = now.saturating_add(policy.clock_skew);
-        if now >= self.expires_at.saturating_add(policy.clock_skew) {
-            return Err(Reason::Expired);
-        }
-        if self
-            .not_before
-            .is_some_and(|not_before| latest < not_before)
-        {
-            return Err(Reason::NotYetValid);
-        }
-        if self.issued_at.is_some_and(|issued_at| latest < issued_at) {
-            return Err(Reason::IssuedInFuture);
-        }
-        match (policy.max_token_lifetime, self.issued_at) {
-            (None, _) => {}
-            (Some(max), Some(issued_at)) if self.expires_at.since(issued_at) <= max => {}
-            (Some(_), _) => return Err(Reason::LifetimeTooLong),
-        }
-        if self.is_sender_constrained() {
-            return Err(Reason::SenderConstrained);
-        }
-        Ok(())
+        })
     }
 
-    /// Whether whoever holds it must prove a key besides, by DPoP or by mutual TLS.
-    fn is_sender_constrained(&self) -> bool {
+    /// `exp` is still to come.
+    pub(super) fn is_unexpired(&self, policy: &TokenPolicy, now: UnixNanos) -> bool {
+        now < self.expires_at.saturating_add(policy.clock_skew)
+    }
+
+    /// `nbf`, if there is one, has passed.
+    pub(super) fn is_begun(&self, policy: &TokenPolicy, now: UnixNanos) -> bool {
+        let latest = now.saturating_add(policy.clock_skew);
+        self.not_before
+            .is_none_or(|not_before| not_before <= latest)
+    }
+
+    /// `iat`, if there is one, has passed.
+    pub(super) fn is_issued(&self, policy: &TokenPolicy, now: UnixNanos) -> bool {
+        let latest = now.saturating_add(policy.clock_skew);
+        self.issued_at.is_none_or(|issued_at| issued_at <= latest)
+    }
+
+    /// `exp - iat` is within the policy's bound, if it has one.
+    pub(super) fn is_short_lived(&self, policy: &TokenPolicy) -> bool {
+        match (policy.max_token_lifetime, self.issued_at) {
+            (None, _) => true,
+            (Some(max), Some(issued_at)) => self.expires_at.since(issued_at) <= max,
+            (Some(_), None) => false,
+        }
+    }
+
+    /// Whoever sends it needs to prove no key besides, neither by DPoP nor by mutual TLS.
+    pub(super) fn is_bearer(&self) -> bool {
         self.members
             .get("cnf")
-            .is_some_and(|cnf| cnf.get("jkt").is_some() || cnf.get("x5t#S256").is_some())
+            .is_none_or(|cnf| cnf.get("jkt").is_none() && cnf.get("x5t#S256").is_none())
     }
 }
 
@@ -162,15 +171,15 @@ impl fmt::Debug for Claims {
     }
 }
 
-/// `None` if the claim is there but `read` refuses it.
+/// The name if the claim is there but `read` refuses it.
 fn optional<'m, T>(
     members: &'m Map<String, Value>,
-    name: &str,
+    name: &'static str,
     read: impl FnOnce(&'m Value) -> Option<T>,
-) -> Option<Option<T>> {
+) -> Result<Option<T>, &'static str> {
     match members.get(name) {
-        None => Some(None),
-        Some(value) => read(value).map(Some),
+        None => Ok(None),
+        Some(value) => read(value).map(Some).ok_or(name),
     }
 }
 

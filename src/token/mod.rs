@@ -75,6 +75,59 @@ fn media_subtype(typ: &str) -> &str {
     }
 }
 
+/// One thing that a token is asked without a key, in the order of asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// `iss` is the policy's. First, for the rest is what this issuer's tokens must be like.
+    Issuer,
+    /// `typ` is one of the policy's.
+    Type,
+    /// `alg` is one of the policy's.
+    Algorithm,
+    /// `aud` has one of the accepted audiences.
+    Audience,
+    /// `exp` is still to come.
+    Expiry,
+    /// `nbf` has passed, or is absent.
+    NotBefore,
+    /// `iat` has passed, or is absent.
+    IssuedAt,
+    /// `exp - iat` is within the policy's bound.
+    Lifetime,
+    /// `cnf` binds it to no key that the sender would have to prove.
+    Possession,
+}
+
+impl Check {
+    /// Every check, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Issuer,
+        Self::Type,
+        Self::Algorithm,
+        Self::Audience,
+        Self::Expiry,
+        Self::NotBefore,
+        Self::IssuedAt,
+        Self::Lifetime,
+        Self::Possession,
+    ];
+
+    /// The reason that a token is refused for which does not pass.
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Issuer => Reason::IssuerNotAllowed,
+            Self::Type => Reason::TokenTypeNotAllowed,
+            Self::Algorithm => Reason::AlgorithmNotAllowed,
+            Self::Audience => Reason::AudienceNotAllowed,
+            Self::Expiry => Reason::Expired,
+            Self::NotBefore => Reason::NotYetValid,
+            Self::IssuedAt => Reason::IssuedInFuture,
+            Self::Lifetime => Reason::LifetimeTooLong,
+            Self::Possession => Reason::SenderConstrained,
+        }
+    }
+}
+
 /// A token that anybody may have written.
 pub struct UnverifiedToken {
     header: Header,
@@ -136,8 +189,8 @@ impl UnverifiedToken {
         self.header.algorithm
     }
 
-    /// Everything that can refuse the token without a key: issuer, type, algorithm, audience,
-    /// times, in this order. `audiences` are the values of which `aud` must have one.
+    /// Every [`Check`], up to the first that does not pass. `audiences` are the values of which
+    /// `aud` must have one.
     pub fn check(
         &self,
         policy: &TokenPolicy,
@@ -145,6 +198,17 @@ impl UnverifiedToken {
         now: UnixNanos,
     ) -> Result<(), Reason> {
         check(&self.header, &self.claims, policy, audiences, now)
+    }
+
+    /// Whether one check passes, whatever comes of the others: for explanations.
+    pub fn passes(
+        &self,
+        check: Check,
+        policy: &TokenPolicy,
+        audiences: &[impl AsRef<str>],
+        now: UnixNanos,
+    ) -> bool {
+        check.passes(&self.header, &self.claims, policy, audiences, now)
     }
 
     /// Tries the keys, which must be the issuer's, in their order, and at most [`MAX_KEYS_TRIED`];
@@ -218,19 +282,34 @@ fn check(
     audiences: &[impl AsRef<str>],
     now: UnixNanos,
 ) -> Result<(), Reason> {
-    // First, for the rest is what this issuer's tokens must be like.
-    if claims.issuer() != policy.issuer {
-        return Err(Reason::IssuerNotAllowed);
+    Check::ALL
+        .into_iter()
+        .find(|check| !check.passes(header, claims, policy, audiences, now))
+        .map_or(Ok(()), |check| Err(check.reason()))
+}
+
+impl Check {
+    fn passes(
+        self,
+        header: &Header,
+        claims: &Claims,
+        policy: &TokenPolicy,
+        audiences: &[impl AsRef<str>],
+        now: UnixNanos,
+    ) -> bool {
+        match self {
+            Self::Issuer => claims.issuer() == policy.issuer,
+            Self::Type => policy
+                .token_types
+                .iter()
+                .any(|accepted| accepted.accepts(header.typ.as_deref())),
+            Self::Algorithm => policy.algorithms.contains(&header.algorithm),
+            Self::Audience => claims.is_for(audiences),
+            Self::Expiry => claims.is_unexpired(policy, now),
+            Self::NotBefore => claims.is_begun(policy, now),
+            Self::IssuedAt => claims.is_issued(policy, now),
+            Self::Lifetime => claims.is_short_lived(policy),
+            Self::Possession => claims.is_bearer(),
+        }
     }
-    if !policy
-        .token_types
-        .iter()
-        .any(|accepted| accepted.accepts(header.typ.as_deref()))
-    {
-        return Err(Reason::TokenTypeNotAllowed);
-    }
-    if !policy.algorithms.contains(&header.algorithm) {
-        return Err(Reason::AlgorithmNotAllowed);
-    }
-    claims.check(policy, audiences, now)
 }

@@ -203,11 +203,21 @@ fn times() {
             clock_skew: std::time::Duration::from_secs(skew),
             max_token_lifetime: max.map(std::time::Duration::from_secs),
         };
-        let judged = claims(&changes).unwrap().check(
-            &policy,
-            &["https://mcp.example/mcp"],
-            UnixNanos::from_secs(NOW),
-        );
+        let claims = claims(&changes).unwrap();
+        let now = UnixNanos::from_secs(NOW);
+        let judged = [
+            (
+                claims.is_for(&["https://mcp.example/mcp"]),
+                Reason::AudienceNotAllowed,
+            ),
+            (claims.is_unexpired(&policy, now), Reason::Expired),
+            (claims.is_begun(&policy, now), Reason::NotYetValid),
+            (claims.is_issued(&policy, now), Reason::IssuedInFuture),
+            (claims.is_short_lived(&policy), Reason::LifetimeTooLong),
+        ]
+        .into_iter()
+        .find(|(passes, _)| !passes)
+        .map_or(Ok(()), |(_, reason)| Err(reason));
         assert_eq!(judged, expected, "{skew} {max:?} {changes:?}");
     }
 }

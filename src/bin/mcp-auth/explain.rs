@@ -1,0 +1,352 @@
+//! `mcp-auth explain`: what the filter would answer to a request, and why.
+//!
+//! The decision is the filter's ([`gate::route`], [`gate::decide`]); the rows show it claim by
+//! claim, those behind the first that fails among them. No byte of the token is written.
+
+mod request;
+mod rows;
+
+use std::fmt::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use mcp_auth_filter::config::{Config, IssuerId, KeySource};
+use mcp_auth_filter::gate::{self, Decision, Edits, Refusal};
+use mcp_auth_filter::keys::jwk::KeySet;
+use mcp_auth_filter::keys::{Keys, MAX_RESPONSE_BYTES};
+use mcp_auth_filter::reason::Reason;
+use mcp_auth_filter::reply::Reply;
+use mcp_auth_filter::resource::Route;
+use mcp_auth_filter::time::UnixNanos;
+use mcp_auth_filter::token::UnverifiedToken;
+
+use crate::{Failure, Outcome, now, read_file, read_stdin, show};
+use request::Request;
+use rows::Rows;
+
+/// The longest token that is read, in bytes: above every configurable bound, so that one that is
+/// too large is told apart from one that is cut.
+const MAX_STDIN_BYTES: u64 = 256 * 1024;
+/// 9999-12-31T23:59:59Z, the last second of RFC 3339.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// Explain what the filter would answer to a request with the token on standard input
+#[derive(clap::Args)]
+#[command(after_help = "\
+The token is read from standard input, with or without `Bearer `, and is never printed; no input
+stands for a request without a token. The path is taken as it reaches the filter: Envoy may have
+normalised it before. Nothing is sent anywhere: give the key set of the token's issuer with --jwks,
+or the rest is judged as if the signature were good, and the answer says so.
+
+Exit code: 0 if the request is forwarded or answered without a refusal, 1 if it is refused, 2 if the
+command is wrong or a file is invalid.
+
+Examples:
+  mcp-auth explain --config config.json --url https://mcp.example.com/mcp < token
+  curl -s https://auth.example.com/jwks > jwks.json
+  mcp-auth explain --config config.json --url https://mcp.example.com/mcp --jwks jwks.json < token
+  mcp-auth explain --config config.json --url https://mcp.example.com/mcp --method OPTIONS \\
+    --header 'origin: https://app.example.com' \\
+    --header 'access-control-request-method: POST' < /dev/null")]
+pub(crate) struct Args {
+    /// The configuration, a JSON file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The URL of the request
+    #[arg(long)]
+    url: String,
+    /// The method of the request
+    #[arg(long, default_value = "POST")]
+    method: String,
+    /// A header of the request; may be repeated
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// The JWK set of the token's issuer, a JSON file
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
+    /// The issuer whose key set --jwks is, and whose rules a token of no accepted issuer is shown by
+    #[arg(long, value_name = "ISSUER")]
+    issuer: Option<String>,
+    // Not a number, and with a place for what stands astray, because clap repeats what it refuses,
+    // and that may be a token.
+    /// When the request comes, in seconds since 1970 [default: now]
+    #[arg(long, value_name = "UNIX_SECONDS")]
+    at: Option<String>,
+    #[arg(hide = true)]
+    stray: Vec<std::ffi::OsString>,
+}
+
+/// What explains a decision.
+struct Explanation<'a> {
+    config: &'a Config,
+    request: &'a Request,
+    route: Route,
+    now: UnixNanos,
+    /// Where the keys are from, for a configuration that fetches them.
+    keys_from: Option<&'a Path>,
+    /// Whose rules a token is shown by if its own issuer is not accepted.
+    issuer: Option<IssuerId>,
+}
+
+/// Decides and explains.
+pub(crate) fn run(args: Args) -> Result<Outcome, Failure> {
+    if !args.stray.is_empty() {
+        return Err(Failure::Usage(
+            "explain has options only; the token is read from standard input".to_owned(),
+        ));
+    }
+    if args.config == Path::new("-") {
+        return Err(Failure::Usage(
+            "--config: standard input is for the token; give a file".to_owned(),
+        ));
+    }
+    let mut config = Config::parse(&read_file(&args.config)?)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let mut request =
+        Request::new(&args.url, &args.method, &args.headers).map_err(Failure::Usage)?;
+    request.set_token(&read_stdin(MAX_STDIN_BYTES)?);
+    let at = match &args.at {
+        None => now(),
+        Some(text) => time(text)?,
+    };
+    let issuer = match &args.issuer {
+        None => None,
+        Some(name) => Some(issuer(&config, name).ok_or_else(|| {
+            let allowed = "an `issuer` of the configuration, byte for byte";
+            Failure::Usage(format!("--issuer: allowed: {allowed}"))
+        })?),
+    };
+
+    let mut out = String::new();
+    let mut keys_from = None;
+    if let Some(path) = &args.jwks {
+        let bytes = read_file(path)?;
+        let of = issuer.or_else(|| {
+            let token = UnverifiedToken::parse(request.token()?, config.limits.token_bytes).ok()?;
+            self::issuer(&config, token.unverified_issuer())
+        });
+        out.push_str(&use_keys(&mut config, of, path, &bytes)?);
+        keys_from = of.map(|_| path.as_path());
+    }
+    let explanation = Explanation {
+        route: request.route(&config),
+        config: &config,
+        request: &request,
+        now: at,
+        keys_from,
+        issuer,
+    };
+    let refused = explanation
+        .write(&mut out)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(Outcome {
+        text: out,
+        yes: !refused,
+    })
+}
+
+fn time(text: &str) -> Result<UnixNanos, Failure> {
+    match text.parse() {
+        Ok(seconds @ 0..=LAST_SECOND) => Ok(UnixNanos::from_secs(seconds)),
+        Ok(_) | Err(_) => Err(Failure::Usage(format!(
+            "--at: allowed: seconds since 1970, 0 to {LAST_SECOND}"
+        ))),
+    }
+}
+
+fn issuer(config: &Config, name: &str) -> Option<IssuerId> {
+    config
+        .issuers
+        .iter()
+        .position(|issuer| issuer.policy.issuer == name)
+        .map(IssuerId)
+}
+
+/// Gives a key set to an issuer, in place of what the configuration says of its keys.
+fn use_keys(
+    config: &mut Config,
+    issuer: Option<IssuerId>,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<String, Failure> {
+    let failure = |problem: String| Failure::Usage(format!("--jwks {}: {problem}", path.display()));
+    if bytes.len() > MAX_RESPONSE_BYTES {
+        return Err(failure(format!("longer than {MAX_RESPONSE_BYTES} bytes")));
+    }
+    let (keys, skipped) =
+        KeySet::parse(bytes).map_err(|error| failure(format!("not a JWK set: {error}")))?;
+    if keys.is_empty() {
+        return Err(failure("no key that can verify a signature".to_owned()));
+    }
+    let mut notes = String::new();
+    for key in skipped {
+        notes.push_str(&format!("Note: {}: {key}\n", path.display()));
+    }
+    match issuer.and_then(|id| config.issuers.get_mut(id.0)) {
+        Some(issuer) => issuer.keys = KeySource::Inline(keys),
+        None => notes.push_str(
+            "Note: the key set is not used: no issuer of the configuration can be told from the token.\n",
+        ),
+    }
+    Ok(notes)
+}
+
+impl Explanation<'_> {
+    /// Writes everything; whether the request is refused.
+    fn write(&self, out: &mut String) -> Result<bool, fmt::Error> {
+        let mut keys = Keys::new(self.config, self.now, 0);
+        let head = self.request.head();
+        let mut decision = gate::decide(self.config, &self.route, head, &mut keys, self.now);
+        let unverified = matches!(decision, Decision::Wait(_));
+        if unverified {
+            decision = gate::decide_unverified(self.config, &self.route, head, self.now);
+        }
+
+        writeln!(out, "Request   {}", self.request)?;
+        writeln!(out, "At        {}", show::time(self.now))?;
+        self.write_route(out)?;
+        if matches!(self.route, Route::Protected(..)) && !matches!(decision, Decision::Answer(_)) {
+            let rows = Rows::of(self, &mut keys);
+            writeln!(out, "\n{rows}")?;
+        } else {
+            writeln!(out)?;
+        }
+        if unverified {
+            writeln!(
+                out,
+                "The signature was NOT CHECKED, for want of keys (--jwks): this holds only if it is good."
+            )?;
+        }
+        self.write_decision(&decision, out)?;
+        Ok(matches!(decision, Decision::Refuse(..)))
+    }
+
+    fn write_route(&self, out: &mut String) -> fmt::Result {
+        let label = |id| {
+            self.config
+                .resource(id)
+                .map_or_else(String::new, |resource| show::line(&resource.label))
+        };
+        match &self.route {
+            Route::Foreign if !self.config.enabled => {
+                writeln!(out, "Resource  none: `enabled` is false")
+            }
+            Route::Foreign => writeln!(
+                out,
+                "Resource  none: the path (or host) belongs to no resource"
+            ),
+            Route::Metadata(id, _) => {
+                writeln!(out, "Resource  the metadata document of {}", label(*id))
+            }
+            Route::Protected(id, _) => writeln!(out, "Resource  {}", label(*id)),
+            Route::Unclear(id, reason) => writeln!(
+                out,
+                "Resource  perhaps {}: {}",
+                label(*id),
+                reason.answer().description
+            ),
+        }
+    }
+
+    fn write_decision(&self, decision: &Decision, out: &mut String) -> fmt::Result {
+        match decision {
+            Decision::Pass => {
+                writeln!(
+                    out,
+                    "Passed: forwarded untouched, without a look at any token."
+                )
+            }
+            Decision::Answer(reply) => {
+                writeln!(out, "Answered by the filter; no token is needed.")?;
+                write_reply(reply, out)
+            }
+            Decision::Allow(edits) => {
+                writeln!(out, "Allowed: forwarded with these changes.")?;
+                write_edits(edits, out)
+            }
+            Decision::Refuse(refusal, reply) => {
+                writeln!(out, "Refused: {}.", self.refusal(refusal))?;
+                write_reply(reply, out)
+            }
+            Decision::Observe(refusal, edits) => {
+                writeln!(
+                    out,
+                    "Forwarded, for `mode` is observe; else refused: {}.",
+                    self.refusal(refusal)
+                )?;
+                write_edits(edits, out)
+            }
+            Decision::Wait(id) => {
+                let name = self.config.issuer(*id).map(|issuer| &issuer.policy.issuer);
+                let name = name.map_or("the issuer", String::as_str);
+                writeln!(out, "Held until the keys of {} come.", show::line(name))
+            }
+        }
+    }
+
+    fn refusal(&self, refusal: &Refusal) -> String {
+        let reason = refusal.reason;
+        let mut text = format!("{}: {}", reason.label(), reason.answer().description);
+        if let Some(hint) = self.hint(refusal) {
+            text.push_str(". ");
+            text.push_str(hint);
+        }
+        text
+    }
+
+    /// What the values suggest was meant.
+    fn hint(&self, refusal: &Refusal) -> Option<&'static str> {
+        let token =
+            UnverifiedToken::parse(self.request.token()?, self.config.limits.token_bytes).ok()?;
+        let Route::Protected(id, bindings) = &self.route else {
+            return None;
+        };
+        let but_for_slash =
+            |one: &str, other: &str| one.trim_end_matches('/') == other.trim_end_matches('/');
+        if refusal.reason == Reason::IssuerNotAllowed {
+            let found = token.unverified_issuer();
+            let mut issuers = self.config.issuers.iter();
+            return if issuer(self.config, found).is_some() {
+                Some("The configuration has this issuer, but not for this resource")
+            } else if issuers.any(|issuer| but_for_slash(&issuer.policy.issuer, found)) {
+                Some("The two differ in a final slash only: write `issuer` as the tokens have it")
+            } else {
+                None
+            };
+        }
+        if refusal.reason == Reason::AudienceNotAllowed {
+            let expected = self.config.resource(*id)?.identifier.render(bindings);
+            return token
+                .unverified_audiences()
+                .any(|found| but_for_slash(found, &expected))
+                .then_some("The two differ in a final slash only: write `resource` as clients ask for it, or name the other spelling in `audiences`");
+        }
+        (refusal.reason == Reason::KeyUnknown && self.keys_from.is_some()).then_some(
+            "With keys of an issuer that has rotated them, fetch the set anew: the filter asks once more by itself",
+        )
+    }
+}
+
+fn write_reply(reply: &Reply, out: &mut String) -> fmt::Result {
+    writeln!(out, "\n  HTTP status {}", reply.status)?;
+    for (name, value) in &reply.headers {
+        writeln!(out, "  {name}: {}", show::line(value))?;
+    }
+    if !reply.body.is_empty() {
+        writeln!(out, "\n  {}", show::line(&reply.body))?;
+    }
+    Ok(())
+}
+
+fn write_edits(edits: &Edits, out: &mut String) -> fmt::Result {
+    if edits.remove.is_empty() && edits.set.is_empty() {
+        return writeln!(out, "\n  none");
+    }
+    writeln!(out)?;
+    for name in &edits.remove {
+        writeln!(out, "  remove  {}", show::line(name))?;
+    }
+    for (name, value) in &edits.set {
+        writeln!(out, "  set     {name}: {}", show::line(value))?;
+    }
+    Ok(())
+}

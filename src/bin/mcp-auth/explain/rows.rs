@@ -1,0 +1,467 @@
+//! What the filter asks of a token, one row each: what it expects, what it found.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mcp_auth_filter::bearer::Credentials;
+use mcp_auth_filter::config::{Issuer, IssuerId, KeySource};
+use mcp_auth_filter::evidence::escaped;
+use mcp_auth_filter::json;
+use mcp_auth_filter::keys::{Found, Keys};
+use mcp_auth_filter::reason::Reason;
+use mcp_auth_filter::resource::path::Bindings;
+use mcp_auth_filter::resource::{Resource, Route};
+use mcp_auth_filter::time::UnixNanos;
+use mcp_auth_filter::token::{Check, Claims, TokenPolicy, UnverifiedToken};
+use serde_json::{Map, Value};
+
+use super::Explanation;
+use crate::show;
+
+/// How one thing stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    Bad,
+    /// It could not be judged, or there was no need.
+    Open,
+}
+
+impl Verdict {
+    fn of(good: bool) -> Self {
+        if good { Self::Good } else { Self::Bad }
+    }
+}
+
+struct Row {
+    verdict: Verdict,
+    name: String,
+    expected: String,
+    found: String,
+}
+
+/// The table of one request.
+pub(crate) struct Rows(Vec<Row>);
+
+impl fmt::Display for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for row in &self.0 {
+            let mark = match row.verdict {
+                Verdict::Good => "ok",
+                Verdict::Bad => "NO",
+                Verdict::Open => "-",
+            };
+            writeln!(
+                f,
+                "  {mark:<4}{:<12} expected  {}",
+                row.name,
+                show::line(&row.expected)
+            )?;
+            writeln!(f, "  {:<16} found     {}", "", show::line(&row.found))?;
+        }
+        Ok(())
+    }
+}
+
+impl Rows {
+    /// For a request of a protected resource.
+    pub(crate) fn of(explanation: &Explanation<'_>, keys: &mut Keys) -> Self {
+        let mut rows = Self(Vec::new());
+        let Route::Protected(id, bindings) = &explanation.route else {
+            return rows;
+        };
+        let Some(resource) = explanation.config.resource(*id) else {
+            return rows;
+        };
+        rows.origin(explanation, resource);
+        let Some(token) = rows.credentials(explanation) else {
+            return rows;
+        };
+        match UnverifiedToken::parse(token, explanation.config.limits.token_bytes) {
+            Err(reason) => rows.unreadable(token, reason),
+            Ok(parsed) => {
+                rows.push(
+                    Verdict::Good,
+                    "form",
+                    "a compact JWS of JSON (RFC 7515, RFC 7519)",
+                    "one",
+                );
+                rows.token(explanation, resource, bindings, token, parsed, keys);
+            }
+        }
+        rows
+    }
+
+    fn push(
+        &mut self,
+        verdict: Verdict,
+        name: &str,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) {
+        self.0.push(Row {
+            verdict,
+            name: name.to_owned(),
+            expected: expected.into(),
+            found: found.into(),
+        });
+    }
+
+    fn origin(&mut self, explanation: &Explanation<'_>, resource: &Resource) {
+        let Some(allowed) = &resource.allowed_origins else {
+            return;
+        };
+        let origins: Vec<&[u8]> = explanation.request.head().values("origin").collect();
+        let found: Vec<String> = origins
+            .iter()
+            .map(|origin| std::str::from_utf8(origin).map_or("not UTF-8".to_owned(), escaped))
+            .collect();
+        let good = match origins.as_slice() {
+            [] => true,
+            [origin] => allowed.iter().any(|allowed| allowed.as_bytes() == *origin),
+            _ => false,
+        };
+        let found = if found.is_empty() {
+            "none".to_owned()
+        } else {
+            found.join(" ")
+        };
+        let expected = format!("none (no browser), or {}", show::list(allowed, "or"));
+        self.push(Verdict::of(good), "Origin", expected, found);
+    }
+
+    fn credentials<'a>(&mut self, explanation: &Explanation<'a>) -> Option<&'a [u8]> {
+        let (token, found) = match explanation.request.credentials() {
+            Credentials::Bearer(token) => (Some(token), format!("one of {} bytes", token.len())),
+            Credentials::Missing => (None, "none".to_owned()),
+            Credentials::OtherScheme => (None, "another scheme".to_owned()),
+            Credentials::Multiple => (None, "more than one".to_owned()),
+            Credentials::MalformedBearer => (
+                None,
+                "characters that no token has (RFC 6750 §2.1)".to_owned(),
+            ),
+        };
+        let max = explanation.config.limits.token_bytes;
+        let good = token.is_some_and(|token| token.len() <= max);
+        let expected = format!("one Bearer token of at most {max} bytes");
+        self.push(Verdict::of(good), "credentials", expected, found);
+        token.filter(|_| good)
+    }
+
+    /// A token that the filter refuses as it reads it: what of it can be named.
+    fn unreadable(&mut self, token: &[u8], reason: Reason) {
+        let mut parts = token.split(|byte| *byte == b'.').map(object);
+        let header = parts.next().flatten();
+        let claims = parts.next().flatten();
+        let well_formed = reason != Reason::TokenMalformed;
+        let form = match (well_formed, parts.count(), &header, &claims) {
+            (true, ..) => "one",
+            (false, 0, None, _) => {
+                "no JWT at all: perhaps an opaque token, which only its issuer can read"
+            }
+            (false, 3, Some(header), _) if header.contains_key("enc") => "an encrypted JWT (JWE)",
+            (false, 1, None, _) => "a header that is not the base64url of a JSON object",
+            (false, 1, Some(_), None) => "claims that are not the base64url of a JSON object",
+            (false, 1, Some(_), Some(_)) => {
+                "a header or a signature that is malformed (alg, kid and typ are texts)"
+            }
+            (false, ..) => "not three parts between dots",
+        };
+        self.push(
+            Verdict::of(well_formed),
+            "form",
+            "a compact JWS of JSON (RFC 7515, RFC 7519)",
+            form,
+        );
+        if reason == Reason::CriticalHeader {
+            self.push(
+                Verdict::Bad,
+                "crit",
+                "absent: no extension is understood",
+                "present",
+            );
+        }
+        if reason == Reason::AlgorithmNotAllowed {
+            let found = header
+                .as_ref()
+                .map_or("absent".to_owned(), |header| value(header.get("alg")));
+            self.push(
+                Verdict::Bad,
+                "alg",
+                "an asymmetric signature algorithm",
+                found,
+            );
+        }
+        if reason == Reason::ClaimsMalformed
+            && let Some(claims) = claims
+            && let Some(name) = Claims::malformed(&claims)
+        {
+            let expected = match name {
+                "iss" => "the issuer, a string (RFC 7519 §4.1.1); required",
+                "aud" => "a string, or a list of strings (RFC 7519 §4.1.3); required",
+                "exp" => "a number of seconds since 1970 (RFC 7519 §4.1.4); required",
+                "nbf" | "iat" => "a number of seconds since 1970, or absent",
+                "scope" | "scp" => "a string, or a list of strings, or absent",
+                _ => "a string, or absent",
+            };
+            self.push(Verdict::Bad, name, expected, value(claims.get(name)));
+        }
+    }
+
+    fn token(
+        &mut self,
+        explanation: &Explanation<'_>,
+        resource: &Resource,
+        bindings: &Bindings,
+        text: &[u8],
+        token: UnverifiedToken,
+        keys: &mut Keys,
+    ) {
+        let accepted = || {
+            let issuer = |id: &IssuerId| explanation.config.issuer(*id).map(|issuer| (*id, issuer));
+            resource.issuers.iter().filter_map(issuer)
+        };
+        let own = accepted().find(|(_, issuer)| issuer.policy.issuer == token.unverified_issuer());
+        let names = accepted().map(|(_, issuer)| &issuer.policy.issuer);
+        self.push(
+            Verdict::of(own.is_some()),
+            "iss",
+            show::list(names, "or"),
+            escaped(token.unverified_issuer()),
+        );
+        // By whose rules to show the rest, if it is by none's.
+        let only = match resource.issuers.as_slice() {
+            [only] => Some(*only),
+            _ => None,
+        };
+        let shown_by = own.or_else(|| {
+            let id = explanation.issuer.or(only)?;
+            explanation.config.issuer(id).map(|issuer| (id, issuer))
+        });
+        let Some((id, issuer)) = shown_by else {
+            self.push(
+                Verdict::Open,
+                "the rest",
+                "what the rules of its issuer say: choose one with --issuer",
+                "not judged",
+            );
+            return;
+        };
+        let audiences = match &issuer.audiences {
+            Some(audiences) => audiences.clone(),
+            None => vec![resource.identifier.render(bindings).into_owned()],
+        };
+        for check in Check::ALL {
+            self.check(check, &token, &issuer.policy, &audiences, explanation.now);
+        }
+        let again = UnverifiedToken::parse(text, explanation.config.limits.token_bytes);
+        if own.is_none() {
+            self.push(
+                Verdict::Open,
+                "signature",
+                "one by a key of its issuer",
+                "not checked: its issuer is not accepted",
+            );
+        } else if let Ok(again) = again {
+            self.signature(explanation, id, issuer, again, keys);
+        }
+        self.grants(resource, bindings, token.unverified_claims());
+    }
+
+    fn check(
+        &mut self,
+        check: Check,
+        token: &UnverifiedToken,
+        policy: &TokenPolicy,
+        audiences: &[String],
+        now: UnixNanos,
+    ) {
+        let verdict = Verdict::of(token.passes(check, policy, audiences, now));
+        let claims = token.unverified_claims();
+        let skew = show::duration(policy.clock_skew);
+        let latest = now.saturating_add(policy.clock_skew);
+        let date = |time: Option<_>| {
+            time.map_or_else(
+                || "absent".to_owned(),
+                |time| format!("{}, {}", show::time(time), show::distance(time, now)),
+            )
+        };
+        match check {
+            // It has a row already, for all issuers together.
+            Check::Issuer => {}
+            Check::Type => self.push(
+                verdict,
+                "typ",
+                show::token_types(&policy.token_types),
+                token.unverified_type().map_or("absent".to_owned(), escaped),
+            ),
+            Check::Algorithm => {
+                let expected = show::algorithms(&policy.algorithms);
+                self.push(verdict, "alg", expected, token.algorithm().name());
+            }
+            Check::Audience => {
+                let found = token.unverified_audiences().map(escaped);
+                self.push(
+                    verdict,
+                    "aud",
+                    show::list(audiences, "or"),
+                    show::joined(found, "and"),
+                );
+            }
+            Check::Expiry => self.push(
+                verdict,
+                "exp",
+                format!(
+                    "after {} (now, less {skew} of clock skew)",
+                    show::time(now.saturating_sub(policy.clock_skew))
+                ),
+                date(Some(claims.expires_at())),
+            ),
+            Check::NotBefore => self.push(
+                verdict,
+                "nbf",
+                format!(
+                    "absent, or by {} (now, and {skew} of clock skew)",
+                    show::time(latest)
+                ),
+                date(claims.not_before()),
+            ),
+            Check::IssuedAt => self.push(
+                verdict,
+                "iat",
+                format!(
+                    "{}by {} (now, and {skew} of clock skew)",
+                    if policy.max_token_lifetime.is_some() {
+                        ""
+                    } else {
+                        "absent, or "
+                    },
+                    show::time(latest)
+                ),
+                date(claims.issued_at()),
+            ),
+            Check::Lifetime => {
+                let Some(max) = policy.max_token_lifetime else {
+                    return;
+                };
+                let found = claims.issued_at().map_or_else(
+                    || "no iat to count from".to_owned(),
+                    |issued_at| show::duration(claims.expires_at().since(issued_at)),
+                );
+                let expected = format!("at most {}", show::duration(max));
+                self.push(verdict, "exp - iat", expected, found);
+            }
+            // Most tokens have none, and nothing is to be said of that.
+            Check::Possession if verdict == Verdict::Good => {}
+            Check::Possession => self.push(
+                verdict,
+                "cnf",
+                "without jkt and x5t#S256",
+                "bound to a key of the client",
+            ),
+        }
+    }
+
+    fn signature(
+        &mut self,
+        explanation: &Explanation<'_>,
+        id: IssuerId,
+        issuer: &Issuer,
+        token: UnverifiedToken,
+        keys: &mut Keys,
+    ) {
+        let alg = token.algorithm();
+        let kid = token.unverified_kid().map(str::to_owned);
+        let named = kid
+            .as_deref()
+            .map_or("no kid".to_owned(), |kid| format!("kid {}", escaped(kid)));
+        let mut expected = match explanation.keys_from {
+            Some(path) => format!("one by a key of {}", path.display()),
+            None => "one by a key of its issuer".to_owned(),
+        };
+        let found = keys.find(explanation.config, id, kid.as_deref(), alg, explanation.now);
+        let (verdict, found) = match found {
+            Found::Keys(candidates) => match token.verify(candidates) {
+                Ok(_) => (Verdict::Good, format!("by the key that {named} names")),
+                Err(_) => (Verdict::Bad, format!("{named}: the signature is not by it")),
+            },
+            Found::Wait | Found::Unavailable { .. } => (
+                Verdict::Open,
+                format!("{named}; not checked: give the key set with --jwks"),
+            ),
+            Found::Refused(reason) => {
+                if let KeySource::Inline(set) = &issuer.keys {
+                    let of_set = set.keys().iter().map(|key| {
+                        let kid = key.kid().map_or("no kid".to_owned(), escaped);
+                        let algorithms = key.algorithms().map(|alg| alg.name().to_owned());
+                        format!("{kid} for {}", show::joined(algorithms, "and"))
+                    });
+                    expected = format!("{expected}: {}", show::joined(of_set, "or"));
+                }
+                let why = if reason == Reason::KeyMismatch {
+                    "that key is for another algorithm"
+                } else {
+                    "there is no such key"
+                };
+                (Verdict::Bad, format!("{named}, {}: {why}", alg.name()))
+            }
+        };
+        let found = if kid.is_none() && verdict == Verdict::Good {
+            "by one of the keys that fit; it has no kid".to_owned()
+        } else {
+            found
+        };
+        self.push(verdict, "signature", expected, found);
+    }
+
+    /// What the token must grant.
+    fn grants(&mut self, resource: &Resource, bindings: &Bindings, claims: &Claims) {
+        let granted: Vec<&str> = claims.scopes().collect();
+        if !resource.scopes.is_empty() {
+            let good = resource
+                .scopes
+                .iter()
+                .all(|needed| resource.scope_hierarchy.grants(&granted, needed));
+            let found = granted.iter().map(|scope| escaped(scope));
+            self.push(
+                Verdict::of(good),
+                "scope",
+                show::list(&resource.scopes, "and"),
+                show::joined(found, "and"),
+            );
+        }
+        for rule in &resource.require_claims {
+            let values = rule.values.iter().map(|value| value.render(bindings));
+            self.push(
+                Verdict::of(rule.admits(claims, bindings)),
+                &rule.claim.to_string(),
+                show::list(values, "or"),
+                value(rule.claim.of(claims)),
+            );
+        }
+    }
+}
+
+/// One part of a token, if it is the base64url of a JSON object.
+fn object(part: &[u8]) -> Option<Map<String, Value>> {
+    match json::parse(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()? {
+        Value::Object(members) => Some(members),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            None
+        }
+    }
+}
+
+/// A claim as it is found, escaped and cut.
+fn value(value: Option<&Value>) -> String {
+    match value {
+        None => "absent".to_owned(),
+        Some(Value::String(text)) => escaped(text),
+        Some(Value::Array(members)) if members.iter().all(Value::is_string) => {
+            let texts = members.iter().filter_map(Value::as_str).take(8);
+            format!("a list of {}", show::joined(texts.map(escaped), "and"))
+        }
+        Some(other) => format!("the JSON {}", escaped(&other.to_string())),
+    }
+}

@@ -1,0 +1,125 @@
+//! `mcp-auth`: what a configuration protects, and what the filter would answer, by the filter's own
+//! code. It reads files and standard input, and sends nothing anywhere.
+
+mod check;
+mod explain;
+mod show;
+
+use std::fs;
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Parser, Subcommand};
+use mcp_auth_filter::config::Config;
+use mcp_auth_filter::time::UnixNanos;
+
+/// Check and explain configurations of the MCP authorization filter for Envoy.
+///
+/// Everything is judged by the filter's own code. Files and standard input are read; nothing is
+/// sent anywhere.
+#[derive(Parser)]
+#[command(name = "mcp-auth", version, propagate_version = true)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Check(check::Args),
+    Explain(explain::Args),
+    /// Print the JSON Schema (draft 2020-12) of the configuration
+    #[command(after_help = "\
+Example:
+  mcp-auth schema > config.schema.json")]
+    Schema,
+}
+
+/// What a command has to say, and whether the answer is yes.
+struct Outcome {
+    text: String,
+    yes: bool,
+}
+
+/// Why a command has no answer.
+enum Failure {
+    /// It was called wrongly, or what it needs cannot be read: exit code 2.
+    Usage(String),
+    /// The configuration is invalid: exit code 1.
+    Invalid(String),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            // Nobody is left to tell if this fails.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let (outcome, code) = match run(cli.command) {
+        Ok(outcome) => {
+            let code = if outcome.yes { 0 } else { 1 };
+            (io::stdout().write_all(outcome.text.as_bytes()), code)
+        }
+        Err(Failure::Invalid(message)) => (writeln!(io::stderr(), "mcp-auth: {message}"), 1),
+        Err(Failure::Usage(message)) => (writeln!(io::stderr(), "mcp-auth: {message}"), 2),
+    };
+    match outcome {
+        // A reader such as `head` may have had enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(2),
+        Ok(()) | Err(_) => ExitCode::from(code),
+    }
+}
+
+fn run(command: Command) -> Result<Outcome, Failure> {
+    match command {
+        Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(args),
+        Command::Schema => {
+            let schema = serde_json::to_string_pretty(&Config::schema())
+                .map_err(|error| Failure::Usage(error.to_string()))?;
+            Ok(Outcome {
+                text: format!("{schema}\n"),
+                yes: true,
+            })
+        }
+    }
+}
+
+/// The bytes of a file.
+fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path)
+        .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))
+}
+
+/// At most `max_bytes` of standard input.
+fn read_stdin(max_bytes: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    if io::stdin().is_terminal() {
+        let hint = "mcp-auth: reading standard input; end it with Ctrl-D";
+        // Only a courtesy.
+        let _ = writeln!(io::stderr(), "{hint}");
+    }
+    io::stdin()
+        .take(max_bytes)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::Usage(format!("cannot read standard input: {error}")))?;
+    Ok(bytes)
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the core has no clock, so its callers bring one: here, as in the filter"
+)]
+fn now() -> UnixNanos {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    UnixNanos::ZERO.saturating_add(since)
+}
