@@ -184,7 +184,13 @@ pub fn configuration(input: &[u8]) {
             .pattern
             .to_string()
             .split_inclusive('/')
-            .map(|segment| if segment.starts_with('{') { "v/" } else { segment })
+            .map(|segment| {
+                if segment.starts_with('{') {
+                    "v/"
+                } else {
+                    segment
+                }
+            })
             .collect();
         let path = path.strip_suffix('/').unwrap_or(&path).to_owned() + "/tail";
         let bindings = match RequestPath::new(path.as_bytes()).matches(&resource.pattern) {
@@ -388,7 +394,10 @@ fn read_request(input: &[u8]) -> (Head, Vec<(Signer, String)>) {
     let mut headers = Vec::new();
     let mut lines = input.split(|b| *b == b'\n');
     let mut start = lines.next().unwrap_or_default().splitn(2, |b| *b == b' ');
-    headers.push((":method".to_owned(), start.next().unwrap_or_default().to_vec()));
+    headers.push((
+        ":method".to_owned(),
+        start.next().unwrap_or_default().to_vec(),
+    ));
     if let Some(path) = start.next() {
         headers.push((":path".to_owned(), path.to_vec()));
     }
@@ -448,7 +457,9 @@ fn assert_allowed(
     match id.0 {
         0 => {
             assert_eq!(signer, Signer::Issuer);
-            let scopes = [&claims["scope"], &claims["scp"]].map(Value::to_string).concat();
+            let scopes = [&claims["scope"], &claims["scp"]]
+                .map(Value::to_string)
+                .concat();
             assert!(scopes.contains("mcp:read"));
         }
         1 => {
@@ -520,7 +531,10 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let claims = good_claims();
     for known in known_tokens() {
         add("token", known);
-        add("decision", &format!("POST /mcp\nauthorization: Bearer {known}"));
+        add(
+            "decision",
+            &format!("POST /mcp\nauthorization: Bearer {known}"),
+        );
         add("authorization", &format!("Bearer {known}"));
     }
     for header in [
@@ -613,20 +627,50 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         jwk["key_ops"] = json!(["verify"]);
         jwk["d"] = "AAAA".into();
         let other = json!({"kty": "oct", "k": "AAAA", "kid": "a"});
-        add("jwk_set", &json!({"x": 1, "keys": [other, jwk]}).to_string());
+        add(
+            "jwk_set",
+            &json!({"x": 1, "keys": [other, jwk]}).to_string(),
+        );
     }
     for path in [
-        "/", "/mcp", "/mcp/", "/mcp/x?y", "/MCP/v1", "/t/acme/mcp", "/t/a%20b/mcp", "//mcp",
-        "/./mcp", "/x/../mcp", "/x/%2e%2e/mcp", "/%6dcp", "/%256dcp", "/mcp%2fx", "/mcp;a=b/x",
-        "/x\\..\\mcp", "/mcp%00", "/mcp#x", "mcp", "*", "", "/mcp.", "/mcp%", "/x%5c..%5cmcp",
-        "/.well-known/oauth-protected-resource/mcp", "/caf%C3%A9/mcp", "/%c0%afmcp", "/mcp ",
+        "/",
+        "/mcp",
+        "/mcp/",
+        "/mcp/x?y",
+        "/MCP/v1",
+        "/t/acme/mcp",
+        "/t/a%20b/mcp",
+        "//mcp",
+        "/./mcp",
+        "/x/../mcp",
+        "/x/%2e%2e/mcp",
+        "/%6dcp",
+        "/%256dcp",
+        "/mcp%2fx",
+        "/mcp;a=b/x",
+        "/x\\..\\mcp",
+        "/mcp%00",
+        "/mcp#x",
+        "mcp",
+        "*",
+        "",
+        "/mcp.",
+        "/mcp%",
+        "/x%5c..%5cmcp",
+        "/.well-known/oauth-protected-resource/mcp",
+        "/caf%C3%A9/mcp",
+        "/%c0%afmcp",
+        "/mcp ",
     ] {
         add("request_path", &path);
     }
     let issuer = json!({"issuer": ISSUER, "cluster": "auth"});
     for (issuer, resource) in [
         (issuer.clone(), json!({"resource": RESOURCE})),
-        (issuer.clone(), json!({"resource": "https://mcp.example.com"})),
+        (
+            issuer.clone(),
+            json!({"resource": "https://mcp.example.com"}),
+        ),
         (
             json!({
                 "issuer": ISSUER, "jwks": testing::key_set(), "algorithms": ["EdDSA", "RS256"],
@@ -765,10 +809,15 @@ fn assert_refusal(reason: Reason, reply: &Reply) {
 fn assert_spelt_below(raw: &[u8], pattern: &str, bindings: &Bindings) {
     assert_eq!(raw.first(), Some(&b'/'));
     let segments: Vec<&[u8]> = raw[1..].split(|b| *b == b'/').collect();
-    let wanted = pattern[1..].split('/').filter(|segment| !segment.is_empty());
+    let wanted = pattern[1..]
+        .split('/')
+        .filter(|segment| !segment.is_empty());
     for (at, wanted) in wanted.enumerate() {
         let found = segments[at];
-        match wanted.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+        match wanted
+            .strip_prefix('{')
+            .and_then(|name| name.strip_suffix('}'))
+        {
             None => assert_eq!(found, wanted.as_bytes()),
             Some(name) => {
                 let value = bindings.get(name).expect("bound");
@@ -812,7 +861,9 @@ mod naive {
                         .to_vec();
                 }
                 if taken(1) {
-                    path.iter_mut().filter(|b| **b == b'\\').for_each(|b| *b = b'/');
+                    path.iter_mut()
+                        .filter(|b| **b == b'\\')
+                        .for_each(|b| *b = b'/');
                 }
                 let mut segments: Segments = path
                     .strip_prefix(b"/")
