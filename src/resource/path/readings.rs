@@ -4,12 +4,10 @@ use std::collections::BTreeSet;
 
 use super::is_plain;
 
-/// The longest path that servers may disagree on and that is still read in every way, in bytes.
-const MAX_ODD_BYTES: usize = 1024;
-/// How many readings one path may have. Beyond these bounds a path is judged by the words in it
-/// ([`Readings::may_hide`]): nobody needs such a path, and reading on would cost more than a
-/// signature.
-const MAX_READINGS: usize = 128;
+/// How much may be read of one path, in bytes of all its readings together: 81 readings of 100
+/// bytes, 8 of 1,000. Beyond that a path is judged by the words in it ([`Readings::may_hide`]):
+/// nobody needs such a path, and reading on would cost more than a signature.
+const MAX_READ_BYTES: usize = 8 * 1024;
 /// How often encodings are undone within encodings of another kind.
 const MAX_ROUNDS: usize = 4;
 
@@ -91,14 +89,14 @@ fn is_plain_path(raw: &[u8]) -> bool {
     path.iter().all(|b| is_plain(*b) || *b == b'/') && has_plain_segments(path)
 }
 
-/// No empty segment but a last one, and none of dots alone: `...` is nothing on Windows.
+/// No empty segment but a last one, and none of dots alone.
 fn has_plain_segments(path: &[u8]) -> bool {
     path.is_empty()
         || path
             .strip_suffix(b"/")
             .unwrap_or(path)
             .split(|b| *b == b'/')
-            .all(|segment| segment.iter().any(|b| *b != b'.'))
+            .all(|segment| !is_nothing(segment))
 }
 
 /// Whether the path is unclear by no more than encodings of characters that no server gives a
@@ -133,18 +131,14 @@ fn separators(path: &[u8]) -> usize {
 /// What comes of the path by every step that a server may take, in every order, and repeatedly;
 /// `None` if that is too much.
 fn all(raw: &[u8]) -> Option<BTreeSet<Vec<u8>>> {
-    if raw.len() > MAX_ODD_BYTES {
-        return None;
-    }
+    let mut left = MAX_READ_BYTES;
     let mut open = vec![raw.to_vec()];
     let mut readings = BTreeSet::new();
     while let Some(path) = open.pop() {
         if readings.contains(&path) {
             continue;
         }
-        if readings.len() == MAX_READINGS {
-            return None;
-        }
+        left = left.checked_sub(path.len().max(1))?;
         open.extend(steps(&path));
         readings.insert(path);
     }
@@ -157,6 +151,7 @@ fn steps(path: &[u8]) -> Vec<Vec<u8>> {
         folded, broken_at, ..
     } = decode(path);
     let end = path.iter().position(|b| matches!(b, 0 | b'?' | b'#'));
+    let parameters = path.iter().position(|b| *b == b';');
     let mut steps = vec![
         folded,
         decoded_but_separators(path),
@@ -170,7 +165,7 @@ fn steps(path: &[u8]) -> Vec<Vec<u8>> {
         [(true, false), (false, true)].map(|(merge, resolve)| resolved(path, merge, resolve)),
     );
     steps.extend(
-        [end, broken_at]
+        [end, parameters, broken_at]
             .into_iter()
             .flatten()
             .filter_map(|end| path.get(..end))
@@ -209,13 +204,18 @@ fn is_break(byte: u8) -> bool {
     matches!(byte, b'\t' | b'\r' | b'\n')
 }
 
-/// Three dots and more are all dropped on Windows.
+/// Whether a server on Windows drops all of a segment, as it does with `...` and `. .`.
+fn is_nothing(segment: &[u8]) -> bool {
+    segment.iter().all(|b| matches!(b, b'.' | b' '))
+}
+
+/// The path without segments that are nothing on Windows.
 fn without_dots_alone(path: &[u8]) -> Vec<u8> {
     let kept: Vec<&[u8]> = path
         .split(|b| *b == b'/')
         .map(|segment| match segment {
             b"." | b".." => segment,
-            _ if segment.iter().all(|b| *b == b'.') => b"",
+            _ if is_nothing(segment) => b"",
             _ => segment,
         })
         .collect();

@@ -1,0 +1,261 @@
+//! What servers and proxies make of a path, written without a look at the filter: a pipeline of
+//! independent steps, each of which some real server takes, in any order. A path that any of them
+//! brings below the resource must not pass as foreign.
+
+use proptest::prelude::*;
+
+use super::super::{PathMatch, PathPattern, RequestPath};
+
+type Path = Vec<u8>;
+
+/// One thing that a server, or a proxy before it, does to a path.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Percent-decoding of everything (nginx, uvicorn, Go's `URL.Path`).
+    Decode,
+    /// The same, but for separators (Apache's `AllowEncodedSlashes NoDecode`).
+    DecodeButSeparators,
+    /// Of unreserved characters only (RFC 3986 §6.2.2.2: HAProxy, Caddy, Traefik).
+    DecodeUnreserved,
+    /// `\` is a separator (IIS, WHATWG URL).
+    Backslash,
+    /// Empty segments go.
+    Merge,
+    /// RFC 3986 §5.2.4.
+    Resolve,
+    /// The same, where `%2e` is a dot without having been decoded (WHATWG URL, Envoy).
+    ResolveEncoded,
+    /// `;` and what follows in its segment goes (Tomcat, Jetty).
+    Parameters,
+    /// `;` and all that follows goes.
+    ParametersOfAll,
+    /// The path ends at NUL, `?` or `#`.
+    End,
+    /// White space and control characters around a segment go.
+    Trim,
+    /// Dots and spaces that end a segment go (Windows).
+    TrimWindows,
+    /// Tabs and line breaks go (WHATWG URL).
+    Breaks,
+    /// `//authority` goes.
+    Authority,
+    /// Case is ignored (Express, IIS).
+    Lower,
+    /// A final newline is nothing (`$` in Python's and Perl's patterns).
+    Newline,
+}
+
+const STEPS: [Step; 16] = [
+    Step::Decode,
+    Step::DecodeButSeparators,
+    Step::DecodeUnreserved,
+    Step::Backslash,
+    Step::Merge,
+    Step::Resolve,
+    Step::ResolveEncoded,
+    Step::Parameters,
+    Step::ParametersOfAll,
+    Step::End,
+    Step::Trim,
+    Step::TrimWindows,
+    Step::Breaks,
+    Step::Authority,
+    Step::Lower,
+    Step::Newline,
+];
+
+fn decode(path: &[u8], wanted: impl Fn(u8) -> bool) -> Path {
+    let mut out = Vec::new();
+    let mut at = 0;
+    while at < path.len() {
+        let byte = path
+            .get(at + 1..at + 3)
+            .filter(|digits| path[at] == b'%' && digits.iter().all(u8::is_ascii_hexdigit))
+            .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap())
+            .filter(|byte| wanted(*byte));
+        out.push(byte.unwrap_or(path[at]));
+        at += if byte.is_some() { 3 } else { 1 };
+    }
+    out
+}
+
+fn each_segment(path: &[u8], change: impl Fn(&[u8]) -> Path) -> Path {
+    let changed: Vec<Path> = path.split(|b| *b == b'/').map(change).collect();
+    changed.join(&b'/')
+}
+
+fn resolve(path: &[u8], is_dot: impl Fn(&[u8]) -> usize) -> Path {
+    let Some(path) = path.strip_prefix(b"/") else {
+        return path.to_vec();
+    };
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let segments: Vec<&[u8]> = path.split(|b| *b == b'/').collect();
+    for (at, segment) in segments.iter().enumerate() {
+        match is_dot(segment) {
+            0 => {
+                kept.push(segment);
+                continue;
+            }
+            1 => {}
+            _ => drop(kept.pop()),
+        }
+        if at + 1 == segments.len() {
+            kept.push(b"");
+        }
+    }
+    let mut out = vec![b'/'];
+    out.extend(kept.join(&b'/'));
+    out
+}
+
+fn dots(segment: &[u8]) -> usize {
+    match segment {
+        b"." => 1,
+        b".." => 2,
+        _ => 0,
+    }
+}
+
+impl Step {
+    fn apply(self, path: &[u8]) -> Path {
+        match self {
+            Self::Decode => decode(path, |_| true),
+            Self::DecodeButSeparators => decode(path, |b| b != b'/' && b != b'\\'),
+            Self::DecodeUnreserved => {
+                decode(path, |b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+            }
+            Self::Backslash => path
+                .iter()
+                .map(|b| if *b == b'\\' { b'/' } else { *b })
+                .collect(),
+            Self::Merge => {
+                let mut out = path.to_vec();
+                out.dedup_by(|a, b| *a == b'/' && *b == b'/');
+                out
+            }
+            Self::Resolve => resolve(path, dots),
+            Self::ResolveEncoded => resolve(path, |segment| dots(&decode(segment, |b| b == b'.'))),
+            Self::Parameters => {
+                each_segment(path, |s| s.split(|b| *b == b';').next().unwrap().to_vec())
+            }
+            Self::ParametersOfAll => path.split(|b| *b == b';').next().unwrap().to_vec(),
+            Self::End => path
+                .split(|b| matches!(b, 0 | b'?' | b'#'))
+                .next()
+                .unwrap()
+                .to_vec(),
+            Self::Trim => each_segment(path, |s| {
+                let text: String = s.iter().map(|b| char::from(*b)).collect();
+                let kept = text.trim_matches(|c: char| c <= ' ' || c == '\x7f');
+                kept.chars().map(|c| c as u32 as u8).collect()
+            }),
+            Self::TrimWindows => each_segment(path, |s| {
+                if dots(s) > 0 {
+                    return s.to_vec();
+                }
+                let end = s.iter().rposition(|b| *b != b'.' && *b != b' ');
+                s[..end.map_or(0, |last| last + 1)].to_vec()
+            }),
+            Self::Breaks => path
+                .iter()
+                .copied()
+                .filter(|b| !matches!(b, b'\t' | b'\r' | b'\n'))
+                .collect(),
+            Self::Authority => match path.strip_prefix(b"//") {
+                Some(rest) => match rest.iter().position(|b| *b == b'/') {
+                    Some(at) => rest[at..].to_vec(),
+                    None => b"/".to_vec(),
+                },
+                None => path.to_vec(),
+            },
+            Self::Lower => path.to_ascii_lowercase(),
+            Self::Newline => path.strip_suffix(b"\n").unwrap_or(path).to_vec(),
+        }
+    }
+}
+
+/// Where a route of the server takes a path to: the handler of `/mcp`, or a tenant's.
+fn served(path: &[u8]) -> Option<Path> {
+    let segments: Vec<&[u8]> = path.strip_prefix(b"/")?.split(|b| *b == b'/').collect();
+    match segments.as_slice() {
+        [b"mcp", ..] => Some(Path::new()),
+        [b"t", tenant, b"mcp", ..] if !tenant.is_empty() => Some(tenant.to_vec()),
+        _ => None,
+    }
+}
+
+/// The same for Rails, whose routes end in an optional format.
+fn served_in_any_format(path: &[u8]) -> bool {
+    let at = path.windows(5).position(|part| part == b"/mcp.");
+    at.is_some_and(|at| served(&path[..at + 4]).is_some())
+}
+
+const PARTS: &[&str] = &[
+    "/", "/", "/", "/", "/", "mcp", "mcp", "mcp", "mcp", "MCP", "%6dcp", "%256dcp", "%4Dcp", "t",
+    "t", "t", "a", "A", "x", "..", "..", "..", ".", "...", "%2e", "%2e%2e", "%2e%2e", "%252e",
+    "%2f", "%2F", "%252f", "%5c", "\\", ";", ";x=1", "%3b", "%25", "%00", "%20", " ", "%09", "\t",
+    "%0a", "%23", "%3f", "#", "%", "é", "%C3%A9", "%C2%A0", "a.b", ".json",
+];
+
+/// Paths that are a short way from a protected one: what is inserted is mostly what matters.
+fn path() -> impl Strategy<Value = Path> {
+    let part = || prop::sample::select(PARTS);
+    let around = || prop::collection::vec(part(), 0..5).prop_map(|parts| parts.concat());
+    let free = prop::collection::vec(part(), 0..10).prop_map(|parts| parts.concat());
+    let near = (
+        around(),
+        prop::sample::select(vec!["/mcp", "/t/a/mcp", "/%2e%2e/mcp", "/../t/a/mcp"]),
+        around(),
+    )
+        .prop_map(|(before, protected, behind)| format!("{before}{protected}{behind}"));
+    prop_oneof![free, near].prop_map(|path| format!("/{path}").into_bytes())
+}
+
+fn pipelines() -> impl Strategy<Value = Vec<Vec<Step>>> {
+    let pipeline = prop::collection::vec(prop::sample::select(&STEPS[..]), 0..6);
+    prop::collection::vec(pipeline, 40)
+}
+
+fn run(steps: &[Step], path: &[u8]) -> Path {
+    steps
+        .iter()
+        .fold(path.to_vec(), |path, step| step.apply(&path))
+}
+
+fn matched(path: &[u8]) -> [PathMatch; 2] {
+    let path = RequestPath::new(path);
+    ["/mcp", "/t/{tenant}/mcp"].map(|text| path.matches(&PathPattern::parse(text).unwrap()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_any_server_takes_for_the_resource_is_never_foreign(path in path(), pipelines in pipelines()) {
+        let found = matched(&path);
+        let foreign = found.iter().all(|found| *found == PathMatch::None);
+        for steps in pipelines {
+            let end = run(&steps, &path);
+            let served = served(&end).is_some() || served_in_any_format(&end);
+            prop_assert!(!(foreign && served), "{:?} makes {} of {}", steps, end.escape_ascii(), path.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_is_exact_is_the_same_for_every_server(path in path(), pipelines in pipelines()) {
+        for found in matched(&path) {
+            let PathMatch::Exact(bindings) = found else { continue };
+            let tenant = bindings.get("tenant").unwrap_or_default().as_bytes();
+            prop_assert_eq!(served(&path), Some(tenant.to_vec()));
+            for steps in &pipelines {
+                let end = served(&run(steps, &path)).map(|tenant| tenant.to_ascii_lowercase());
+                prop_assert_eq!(end, Some(tenant.to_ascii_lowercase()), "{:?}", steps);
+            }
+        }
+    }
+}
+
+/// More than usual on demand: `PROPTEST_CASES=1000000`.
+fn cases() -> u32 {
+    ProptestConfig::default().cases.max(2000)
+}
