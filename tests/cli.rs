@@ -1,5 +1,8 @@
 //! The command-line tool, as its users call it.
 
+// Clippy's exceptions for tests do not reach the helpers of an integration test.
+#![allow(clippy::restriction)]
+
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
