@@ -160,6 +160,9 @@ reasons! {
     KeysUnavailable => "keys_unavailable", Outage, 503, TemporarilyUnavailable, None, "The keys of the authorization server cannot be fetched";
     /// The issuer's keys are older than `keys.max_stale_seconds` allows.
     KeysStale => "keys_stale", Outage, 503, TemporarilyUnavailable, None, "The keys of the authorization server are too old";
+    /// The token's key is not in the issuer's set, which was fetched before the token came; the
+    /// issuer was asked for another key too recently to be asked again.
+    KeyPending => "key_pending", Outage, 503, TemporarilyUnavailable, None, "The signing key of the access token is not known yet";
     /// `limits.held_requests` requests wait for keys already.
     TooManyWaiting => "too_many_waiting", Outage, 503, TemporarilyUnavailable, None, "Too many requests wait for the keys of the authorization server";
     /// The filter itself failed; the request was not judged.

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Nanoseconds since 1970-01-01T00:00:00Z. All arithmetic saturates.
 ///
 /// The proxy-wasm ABI has a wall clock only, so it may jump backwards; code that schedules by it
 /// must stay correct then (see [`crate::keys`]).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct UnixNanos(u64);
 
 impl UnixNanos {

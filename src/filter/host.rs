@@ -11,7 +11,7 @@ use proxy_wasm::types::{BufferType, MapType, MetricType};
 
 use crate::gate::Edits;
 use crate::head::Head;
-use crate::keys::{Fetch, FetchOutcome, MAX_RESPONSE_BYTES};
+use crate::keys::{Fetch, FetchOutcome, MAX_RESPONSE_BYTES, SharedEntry};
 use crate::reply::Reply;
 use crate::time::UnixNanos;
 
@@ -139,6 +139,11 @@ pub(super) fn fetch_outcome(headers: usize, body_bytes: usize) -> FetchOutcome {
         .ok()
         .flatten()
         .and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
+    let cache_control =
+        hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, "cache-control")
+            .ok()
+            .flatten()
+            .unwrap_or_default();
     let body = if body_bytes == 0 {
         Some(Vec::new())
     } else {
@@ -147,9 +152,39 @@ pub(super) fn fetch_outcome(headers: usize, body_bytes: usize) -> FetchOutcome {
             .flatten()
     };
     match (status, body) {
-        (Some(status), Some(body)) => FetchOutcome::Response { status, body },
+        (Some(status), Some(body)) => FetchOutcome::Response {
+            status,
+            cache_control,
+            body,
+        },
         (Some(_), None) | (None, Some(_) | None) => FetchOutcome::Failed,
     }
+}
+
+/// Whether the operator says which plugins share data with this one, by a `vm_id`. Without one,
+/// every plugin of the proxy does: keys are not taken from those.
+pub(super) fn has_own_shared_data() -> bool {
+    matches!(hostcalls::get_property(vec!["plugin_vm_id"]), Ok(Some(id)) if !id.is_empty())
+}
+
+/// An entry of the shared data, which is made if there is none.
+pub(super) fn read_shared(key: &str) -> Option<SharedEntry> {
+    let read = || match hostcalls::get_shared_data(key) {
+        Ok((Some(value), Some(version))) => Some(SharedEntry { value, version }),
+        Ok(_) | Err(_) => None,
+    };
+    read().or_else(|| {
+        // The host heeds a version only where there is an entry. With one that no entry ever has,
+        // this makes the first, and never overwrites what another worker has just made.
+        match hostcalls::set_shared_data(key, Some(b"\n"), Some(u32::MAX)) {
+            Ok(()) | Err(_) => read(),
+        }
+    })
+}
+
+/// Writes an entry if its version is still `version`.
+pub(super) fn write_shared(key: &str, value: &[u8], version: u32) -> bool {
+    hostcalls::set_shared_data(key, Some(value), Some(version)).is_ok()
 }
 
 pub(super) fn define_counter(name: &str) -> Option<u32> {
@@ -160,9 +195,10 @@ pub(super) fn define_gauge(name: &str) -> Option<u32> {
     hostcalls::define_metric(MetricType::Gauge, name).ok()
 }
 
-pub(super) fn count(metric: u32) {
-    if hostcalls::increment_metric(metric, 1).is_err() {
-        error!("the host refused a counter");
+/// Adds to a counter, or to a gauge.
+pub(super) fn add(metric: u32, offset: i64) {
+    if hostcalls::increment_metric(metric, offset).is_err() {
+        error!("the host refused a metric");
     }
 }
 

@@ -6,14 +6,16 @@ use std::collections::BTreeMap;
 use super::host;
 use crate::config::{Config, IssuerId, ResourceId};
 use crate::gate::{Decision, Refusal};
-use crate::keys::Event;
+use crate::keys::{Event, KeyStatus};
 
 /// The metrics of one worker. Series are bounded: labels come from the configuration and from
 /// closed sets.
 #[derive(Default)]
 pub(super) struct Metrics {
     defined: BTreeMap<Series, Option<u32>>,
-    held: Option<u32>,
+    /// How many wait in this worker: the gauge is the sum of all workers.
+    held: usize,
+    status: BTreeMap<IssuerId, KeyStatus>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +33,16 @@ enum Series {
     SkippedKeys {
         issuer: IssuerId,
     },
+    StaleUses {
+        issuer: IssuerId,
+    },
+    Keys {
+        issuer: IssuerId,
+    },
+    KeyAge {
+        issuer: IssuerId,
+    },
+    Held,
 }
 
 impl Metrics {
@@ -50,26 +62,48 @@ impl Metrics {
     }
 
     pub(super) fn key_event(&mut self, config: &Config, issuer: IssuerId, event: &Event) {
-        let series = match event {
-            Event::Refreshed { .. } => Series::Fetches {
-                issuer,
-                result: "ok",
-            },
-            Event::FetchFailed { .. } => Series::Fetches {
-                issuer,
-                result: "failed",
-            },
-            Event::KeySkipped(_) => Series::SkippedKeys { issuer },
+        let (series, by) = match event {
+            Event::Refreshed { .. } => (
+                Series::Fetches {
+                    issuer,
+                    result: "ok",
+                },
+                1,
+            ),
+            Event::FetchFailed { error, .. } => (
+                Series::Fetches {
+                    issuer,
+                    result: error.label(),
+                },
+                1,
+            ),
+            Event::KeySkipped(_) => (Series::SkippedKeys { issuer }, 1),
+            Event::StaleUse { verdicts } => (Series::StaleUses { issuer }, *verdicts),
+            Event::Adopted { .. } => return,
         };
-        self.count(config, series);
+        self.add(config, series, i64::try_from(by).unwrap_or(i64::MAX));
     }
 
-    pub(super) fn held(&mut self, count: usize) {
-        if self.held.is_none() {
-            self.held = host::define_gauge("mcp_auth_held_requests");
+    pub(super) fn key_status(&mut self, config: &Config, issuer: IssuerId, status: KeyStatus) {
+        let seconds = |status: KeyStatus| status.age.map(|age| age.as_secs());
+        let before = self.status.insert(issuer, status);
+        if before.is_none_or(|before| before.keys != status.keys) {
+            let keys = u64::try_from(status.keys).unwrap_or(u64::MAX);
+            self.record(config, Series::Keys { issuer }, keys);
         }
-        if let Some(gauge) = self.held {
-            host::record(gauge, u64::try_from(count).unwrap_or(u64::MAX));
+        if let Some(age) = seconds(status)
+            && before.and_then(seconds) != Some(age)
+        {
+            self.record(config, Series::KeyAge { issuer }, age);
+        }
+    }
+
+    pub(super) fn held(&mut self, config: &Config, count: usize) {
+        let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let change = signed(count).saturating_sub(signed(self.held));
+        if change != 0 {
+            self.held = count;
+            self.add(config, Series::Held, change);
         }
     }
 
@@ -83,13 +117,35 @@ impl Metrics {
     }
 
     fn count(&mut self, config: &Config, series: Series) {
-        let metric = *self
-            .defined
-            .entry(series)
-            .or_insert_with(|| host::define_counter(&series.name(config)));
-        if let Some(metric) = metric {
-            host::count(metric);
+        self.add(config, series, 1);
+    }
+
+    fn add(&mut self, config: &Config, series: Series, by: i64) {
+        if let Some(metric) = self.metric(config, series) {
+            host::add(metric, by);
         }
+    }
+
+    fn record(&mut self, config: &Config, series: Series, value: u64) {
+        if let Some(metric) = self.metric(config, series) {
+            host::record(metric, value);
+        }
+    }
+
+    fn metric(&mut self, config: &Config, series: Series) -> Option<u32> {
+        *self.defined.entry(series).or_insert_with(|| {
+            let name = series.name(config);
+            match series {
+                Series::Requests(_)
+                | Series::Refused { .. }
+                | Series::Fetches { .. }
+                | Series::SkippedKeys { .. }
+                | Series::StaleUses { .. } => host::define_counter(&name),
+                Series::Keys { .. } | Series::KeyAge { .. } | Series::Held => {
+                    host::define_gauge(&name)
+                }
+            }
+        })
     }
 }
 
@@ -126,6 +182,14 @@ impl Series {
             Self::SkippedKeys { issuer: id } => {
                 format!("mcp_auth_keys_skipped_total;issuer={}", issuer(id))
             }
+            Self::StaleUses { issuer: id } => {
+                format!("mcp_auth_stale_keys_used_total;issuer={}", issuer(id))
+            }
+            Self::Keys { issuer: id } => format!("mcp_auth_keys;issuer={}", issuer(id)),
+            Self::KeyAge { issuer: id } => {
+                format!("mcp_auth_keys_age_seconds;issuer={}", issuer(id))
+            }
+            Self::Held => "mcp_auth_held_requests".to_owned(),
         }
     }
 }

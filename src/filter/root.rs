@@ -50,6 +50,11 @@ impl Context for Root {
     ) {
         self.with_worker(|worker| worker.response(call, headers, body_bytes));
     }
+
+    fn on_done(&mut self) -> bool {
+        self.with_worker(Worker::shut_down);
+        true
+    }
 }
 
 impl RootContext for Root {

@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::rc::Rc;
 use std::time::Duration;
 
-use log::{Level, error, info, log, warn};
+use log::{Level, debug, error, info, log, warn};
 
 use super::host::{self, Mark};
 use super::metrics::Metrics;
@@ -56,11 +57,17 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(root: u32, config: Config) -> Self {
         let now = host::now();
-        let seed = now.as_secs() ^ u64::from(root);
+        // The standard library's only source of randomness: no two workers are alike.
+        let worker = RandomState::new().build_hasher().finish();
+        let keys = if host::has_own_shared_data() {
+            Keys::sharing(&config, now, worker)
+        } else {
+            Keys::new(&config, now, worker)
+        };
         Self {
             root,
             needs_authority: gate::needs_authority(&config),
-            keys: Keys::new(&config, now, seed),
+            keys,
             held: Held::new(config.limits.held_requests),
             calls: BTreeMap::new(),
             metrics: Metrics::default(),
@@ -99,7 +106,7 @@ impl Worker {
     /// A stream has ended.
     pub(super) fn end(&mut self, stream: StreamId) {
         if self.held.forget(stream) {
-            self.metrics.held(self.held.len());
+            self.metrics.held(&self.config, self.held.len());
         }
     }
 
@@ -116,8 +123,18 @@ impl Worker {
                 worker.carry_out_later(decision, &head, &phase);
             });
         }
-        self.metrics.held(self.held.len());
+        self.metrics.held(&self.config, self.held.len());
+        for (issuer, status) in self.keys.status(now) {
+            self.metrics.key_status(&self.config, issuer, status);
+        }
         self.plan(now);
+    }
+
+    /// The configuration is no longer used. Called in the context of the root.
+    pub(super) fn shut_down(&mut self) {
+        self.keys.handle_shutdown();
+        self.work(host::now());
+        self.metrics.held(&self.config, 0);
     }
 
     /// A call has ended. Called in the context of the root.
@@ -159,6 +176,19 @@ impl Worker {
                             .handle_response(fetch.id, FetchOutcome::Failed, now);
                     }
                 },
+                Command::ReadShared { issuer, key } => {
+                    let entry = host::read_shared(&key);
+                    self.keys.handle_shared(issuer, entry, now);
+                }
+                Command::WriteShared {
+                    issuer,
+                    key,
+                    value,
+                    version,
+                } => {
+                    let written = host::write_shared(&key, &value, version);
+                    self.keys.handle_shared_written(issuer, written, now);
+                }
                 Command::Wake(issuer) => self.wake(issuer, now),
                 Command::Report(issuer, event) => self.report(issuer, &event),
             }
@@ -172,7 +202,7 @@ impl Worker {
                 worker.decide(stream, route, head, &phase, Some((deadline, now)));
             });
         }
-        self.metrics.held(self.held.len());
+        self.metrics.held(&self.config, self.held.len());
     }
 
     /// Decides, at first or, for a stream that waited, `again` with its old deadline.
@@ -196,7 +226,7 @@ impl Worker {
             };
             match self.held.hold(stream, issuer, deadline, request) {
                 Ok(()) => {
-                    self.metrics.held(self.held.len());
+                    self.metrics.held(&self.config, self.held.len());
                     return self.plan(now);
                 }
                 Err(Full(HeldRequest { route, head, .. })) => {
@@ -288,7 +318,16 @@ impl Worker {
             return;
         };
         match event {
-            Event::Refreshed { keys } => info!("keys: issuer {name}: {keys} keys fetched"),
+            Event::Refreshed { keys, refresh } => info!(
+                "keys: issuer {name}: {keys} keys fetched, fresh for {} s",
+                refresh.as_secs()
+            ),
+            Event::Adopted { keys } => {
+                debug!("keys: issuer {name}: {keys} keys taken over from another worker");
+            }
+            Event::StaleUse { verdicts } => {
+                debug!("keys: issuer {name}: {verdicts} requests judged by keys that are overdue");
+            }
             Event::KeySkipped(key) => warn!("keys: issuer {name}: {key}"),
             Event::FetchFailed { error, retry_in } => {
                 warn!(

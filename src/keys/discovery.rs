@@ -19,6 +19,8 @@ pub enum WellKnown {
 impl WellKnown {
     /// The first place to ask.
     pub const FIRST: Self = Self::OauthInserted;
+    /// How many places one issuer can have.
+    pub const MOST: u32 = 3;
 
     /// Where to ask next. An issuer without a path has its two OpenID places in one.
     pub fn next(self, issuer: &HttpUrl) -> Option<Self> {
@@ -92,7 +94,14 @@ pub fn jwks_uri(document: &[u8], issuer: &HttpUrl) -> Result<HttpUrl, DiscoveryE
             found,
         )));
     }
-    let uri = member("jwks_uri").ok_or(DiscoveryError::JwksUriMissing)?;
+    usable_jwks_uri(
+        member("jwks_uri").ok_or(DiscoveryError::JwksUriMissing)?,
+        issuer,
+    )
+}
+
+/// Checks a `jwks_uri` of `issuer`.
+pub fn usable_jwks_uri(uri: &str, issuer: &HttpUrl) -> Result<HttpUrl, DiscoveryError> {
     let uri = HttpUrl::parse_location(uri).map_err(DiscoveryError::JwksUriUnusable)?;
     if uri.scheme() == "http" && issuer.scheme() == "https" {
         return Err(DiscoveryError::JwksUriInsecure);

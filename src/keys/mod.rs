@@ -5,8 +5,12 @@
 //! when to call [`Keys::handle_tick`] at the latest.
 
 pub mod discovery;
+mod fetch_error;
+mod freshness;
 mod issuer;
 pub mod jwk;
+mod refused;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +26,9 @@ use crate::url::HttpUrl;
 use issuer::RemoteIssuer;
 use jwk::{KeySet, Lookup, VerificationKey};
 
-pub use issuer::FetchError;
+pub use fetch_error::FetchError;
+pub use issuer::KeyStatus;
+pub use shared::SharedEntry;
 
 /// The longest answer of a key server that is looked at, in bytes. Envoy's own bound is 32 MiB.
 pub const MAX_RESPONSE_BYTES: usize = 512 * 1024;
@@ -53,6 +59,8 @@ pub enum FetchOutcome {
     Response {
         /// Its `:status`; Envoy answers 503 and 504 itself where the server cannot be reached.
         status: u16,
+        /// Its `cache-control`; empty if it has none.
+        cache_control: Vec<u8>,
         /// Its body, which is at most [`MAX_RESPONSE_BYTES`] long.
         body: Vec<u8>,
     },
@@ -67,6 +75,25 @@ pub enum FetchOutcome {
 pub enum Command {
     /// Send this.
     Fetch(Fetch),
+    /// Read an entry of the host's shared data, and hand it to [`Keys::handle_shared`].
+    ReadShared {
+        /// On whose behalf.
+        issuer: IssuerId,
+        /// The entry's name.
+        key: String,
+    },
+    /// Write an entry of the host's shared data if it still has this version, and say to
+    /// [`Keys::handle_shared_written`] whether it had.
+    WriteShared {
+        /// On whose behalf.
+        issuer: IssuerId,
+        /// The entry's name.
+        key: String,
+        /// What to write.
+        value: Vec<u8>,
+        /// The version that was read.
+        version: u32,
+    },
     /// Judge the requests that wait for this issuer anew.
     Wake(IssuerId),
     /// Tell the operator.
@@ -76,10 +103,22 @@ pub enum Command {
 /// What an operator is told of an issuer's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A key set was taken over.
+    /// A key set was fetched and taken over.
     Refreshed {
-        /// How many keys it has.
+        /// How many usable keys it has.
         keys: usize,
+        /// After which it is to be refreshed.
+        refresh: Duration,
+    },
+    /// A key set that another worker had fetched was taken over.
+    Adopted {
+        /// How many usable keys it has.
+        keys: usize,
+    },
+    /// Keys that should have been refreshed were used.
+    StaleUse {
+        /// How often since this was last told.
+        verdicts: u64,
     },
     /// A key of the set cannot be used.
     KeySkipped(jwk::SkippedKey),
@@ -103,7 +142,7 @@ pub enum Found<'a> {
     Refused(Reason),
     /// Nobody can tell for now.
     Unavailable {
-        /// [`Reason::KeysUnavailable`] or [`Reason::KeysStale`].
+        /// [`Reason::KeysUnavailable`], [`Reason::KeysStale`] or [`Reason::KeyPending`].
         reason: Reason,
         /// When it may be worth asking again.
         retry_after: Duration,
@@ -126,8 +165,18 @@ enum IssuerKeys {
 }
 
 impl Keys {
-    /// Keys for `config`. `seed` spreads the refreshes of several workers; it need not be secret.
+    /// Keys for a worker on its own. `seed` spreads the refreshes of several workers; it need not
+    /// be secret.
     pub fn new(config: &Config, now: UnixNanos, seed: u64) -> Self {
+        Self::with(config, now, seed, false)
+    }
+
+    /// Keys for one of several workers that share what they fetch. `worker` tells them apart.
+    pub fn sharing(config: &Config, now: UnixNanos, worker: u64) -> Self {
+        Self::with(config, now, worker, true)
+    }
+
+    fn with(config: &Config, now: UnixNanos, seed: u64, shares: bool) -> Self {
         let issuers = config
             .issuers
             .iter()
@@ -137,7 +186,12 @@ impl Keys {
                 KeySource::Remote(_) if !config.enabled => IssuerKeys::Still,
                 KeySource::Remote(remote) => {
                     let seed = seed.wrapping_add(u64::try_from(at).unwrap_or_default());
-                    IssuerKeys::Remote(Box::new(RemoteIssuer::new(remote.clone(), now, seed)))
+                    IssuerKeys::Remote(Box::new(RemoteIssuer::new(
+                        remote.clone(),
+                        now,
+                        seed,
+                        shares,
+                    )))
                 }
             })
             .collect();
@@ -184,33 +238,67 @@ impl Keys {
 
     /// Time has passed.
     pub fn handle_tick(&mut self, now: UnixNanos) {
-        for (at, issuer) in self.issuers.iter_mut().enumerate() {
-            if let IssuerKeys::Remote(remote) = issuer {
-                let id = IssuerId(at);
-                let mut outbox = Outbox {
-                    commands: &mut self.commands,
-                    next_fetch: &mut self.next_fetch,
-                    id,
-                };
-                remote.handle_tick(now, &mut outbox);
-            }
-        }
+        self.each_remote(|remote, outbox| remote.handle_tick(now, outbox));
     }
 
     /// A fetch has ended. Late and repeated ends are ignored.
     pub fn handle_response(&mut self, fetch: FetchId, outcome: FetchOutcome, now: UnixNanos) {
-        for (at, issuer) in self.issuers.iter_mut().enumerate() {
-            if let IssuerKeys::Remote(remote) = issuer
-                && remote.waits_for(fetch)
+        let mut outcome = Some(outcome);
+        self.each_remote(|remote, outbox| {
+            if remote.waits_for(fetch)
+                && let Some(outcome) = outcome.take()
             {
-                let id = IssuerId(at);
+                remote.handle_response(outcome, now, outbox);
+            }
+        });
+    }
+
+    /// What [`Command::ReadShared`] brought; `None` where the host cannot share anything.
+    pub fn handle_shared(&mut self, issuer: IssuerId, entry: Option<SharedEntry>, now: UnixNanos) {
+        let mut entry = Some(entry);
+        self.each_remote(|remote, outbox| {
+            if outbox.id == issuer
+                && let Some(entry) = entry.take()
+            {
+                remote.handle_shared(entry, now, outbox);
+            }
+        });
+    }
+
+    /// Whether [`Command::WriteShared`] found the version that it expected.
+    pub fn handle_shared_written(&mut self, issuer: IssuerId, written: bool, now: UnixNanos) {
+        self.each_remote(|remote, outbox| {
+            if outbox.id == issuer {
+                remote.handle_shared_written(written, now, outbox);
+            }
+        });
+    }
+
+    /// This worker's configuration is no longer used: others must not wait for what it has begun.
+    pub fn handle_shutdown(&mut self) {
+        self.each_remote(|remote, outbox| remote.handle_shutdown(outbox));
+    }
+
+    /// How each issuer's fetched keys are.
+    pub fn status(&self, now: UnixNanos) -> impl Iterator<Item = (IssuerId, KeyStatus)> {
+        self.issuers
+            .iter()
+            .enumerate()
+            .filter_map(move |(at, issuer)| match issuer {
+                IssuerKeys::Still => None,
+                IssuerKeys::Remote(remote) => Some((IssuerId(at), remote.status(now))),
+            })
+    }
+
+    fn each_remote(&mut self, mut act: impl FnMut(&mut RemoteIssuer, &mut Outbox<'_>)) {
+        for (at, issuer) in self.issuers.iter_mut().enumerate() {
+            if let IssuerKeys::Remote(remote) = issuer {
                 let mut outbox = Outbox {
                     commands: &mut self.commands,
                     next_fetch: &mut self.next_fetch,
-                    id,
+                    id: IssuerId(at),
                 };
-                remote.handle_response(outcome, now, &mut outbox);
-                return;
+                act(remote, &mut outbox);
             }
         }
     }
@@ -251,6 +339,22 @@ impl Outbox<'_> {
             timeout,
         }));
         id
+    }
+
+    fn read_shared(&mut self, key: &str) {
+        self.commands.push_back(Command::ReadShared {
+            issuer: self.id,
+            key: key.to_owned(),
+        });
+    }
+
+    fn write_shared(&mut self, key: &str, value: Vec<u8>, version: u32) {
+        self.commands.push_back(Command::WriteShared {
+            issuer: self.id,
+            key: key.to_owned(),
+            value,
+            version,
+        });
     }
 
     fn wake(&mut self) {

@@ -1,5 +1,8 @@
 //! Scripts of inputs and expected commands, in simulated time.
 
+#[allow(clippy::arithmetic_side_effects)]
+mod workers;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -21,12 +24,17 @@ fn key_set(kids: &[&str]) -> Vec<u8> {
 }
 
 fn ok(body: Vec<u8>) -> FetchOutcome {
-    FetchOutcome::Response { status: 200, body }
+    FetchOutcome::Response {
+        status: 200,
+        cache_control: Vec::new(),
+        body,
+    }
 }
 
 fn status(status: u16) -> FetchOutcome {
     FetchOutcome::Response {
         status,
+        cache_control: Vec::new(),
         body: b"<html>".to_vec(),
     }
 }

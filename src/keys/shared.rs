@@ -1,0 +1,166 @@
+//! What the workers of one Envoy tell each other about an issuer: its keys, and who fetches them.
+//!
+//! One entry of the host's shared data for each issuer, changed by compare-and-swap alone. Other
+//! plugins may be able to write there: what is read is untrusted input, and is taken over only if
+//! it is bound to the very same issuer, location and timings, and only as far as it is plausible.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::MAX_RESPONSE_BYTES;
+use crate::config::RemoteKeys;
+use crate::time::UnixNanos;
+
+/// How many entries there can be: the host never frees the name of one.
+const BUCKETS: u64 = 64;
+/// The longest head of an entry, in bytes.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// How far another worker's reading of the clock may be ahead of this one's.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
+
+/// An entry of the host's shared data, with its version for compare-and-swap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedEntry {
+    /// What some worker wrote.
+    pub value: Vec<u8>,
+    /// Its version.
+    pub version: u32,
+}
+
+/// The head of an entry. The key set follows it, byte for byte as it was fetched.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    /// What this is about: see [`Place`].
+    binding: String,
+    /// Who is fetching.
+    pub(super) lease: Option<Lease>,
+    /// When an unknown key last caused a fetch.
+    pub(super) asked_at: Option<UnixNanos>,
+    /// That the last fetch failed.
+    pub(super) failure: Option<Failure>,
+    /// Where discovery found the key set.
+    pub(super) location: Option<FoundAt>,
+    /// When and for how long the key set was fetched.
+    pub(super) keys: Option<Freshness>,
+}
+
+/// A worker fetches: the others wait for it, but not for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lease {
+    pub(super) owner: u64,
+    pub(super) until: UnixNanos,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Failure {
+    /// Failed attempts in a row.
+    pub(super) count: u32,
+    pub(super) retry_at: UnixNanos,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FoundAt {
+    pub(super) jwks_uri: String,
+    pub(super) until: UnixNanos,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Freshness {
+    pub(super) at: UnixNanos,
+    pub(super) refresh: Duration,
+}
+
+/// The longest plausible times from now on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) lease: Duration,
+    pub(super) retry: Duration,
+    pub(super) location: Duration,
+}
+
+/// Where the entry of one issuer is, and what it must be bound to.
+#[derive(Debug)]
+pub(super) struct Place {
+    key: String,
+    binding: String,
+}
+
+impl Place {
+    pub(super) fn of(config: &RemoteKeys) -> Self {
+        // All of it, so that whatever becomes part of it binds too; `Debug` escapes and delimits.
+        let binding = format!("1 {config:?}");
+        let mut hasher = DefaultHasher::new();
+        binding.hash(&mut hasher);
+        let bucket = hasher.finish().checked_rem(BUCKETS).unwrap_or_default();
+        Self {
+            key: format!("mcp_auth.keys.{bucket}"),
+            binding,
+        }
+    }
+
+    /// The name of the entry.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// What an entry says, and the key set in it. What is of others, or is not plausible, is as
+    /// good as not there.
+    pub(super) fn read<'a>(
+        &self,
+        value: &'a [u8],
+        now: UnixNanos,
+        bounds: Bounds,
+    ) -> (Record, &'a [u8]) {
+        let nothing = || {
+            let record = Record {
+                binding: self.binding.clone(),
+                ..Record::default()
+            };
+            (record, &[][..])
+        };
+        let Some((head, body)) = split(value) else {
+            return nothing();
+        };
+        let Ok(mut record) = serde_json::from_slice::<Record>(head) else {
+            return nothing();
+        };
+        if record.binding != self.binding {
+            return nothing();
+        }
+        let ahead = now.saturating_add(CLOCK_TOLERANCE);
+        let by = |bound: Duration| ahead.saturating_add(bound);
+        record.lease.take_if(|it| it.until > by(bounds.lease));
+        record.asked_at.take_if(|at| *at > ahead);
+        record.failure.take_if(|it| it.retry_at > by(bounds.retry));
+        record.location.take_if(|it| it.until > by(bounds.location));
+        record.keys.take_if(|it| it.at > ahead);
+        (record, body)
+    }
+}
+
+impl Record {
+    /// The entry: head, newline, key set. `None` if it cannot be written, which no input causes.
+    pub(super) fn write(&self, body: &[u8]) -> Option<Vec<u8>> {
+        let mut value = serde_json::to_vec(self).ok()?;
+        value.push(b'\n');
+        value.extend_from_slice(body);
+        Some(value)
+    }
+}
+
+fn split(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = value
+        .iter()
+        .take(MAX_HEAD_BYTES)
+        .position(|b| *b == b'\n')?;
+    let (head, rest) = value.split_at_checked(end)?;
+    let body = rest.strip_prefix(b"\n")?;
+    (body.len() <= MAX_RESPONSE_BYTES).then_some((head, body))
+}

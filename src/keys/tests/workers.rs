@@ -1,0 +1,704 @@
+//! Several workers of one Envoy that share what they fetch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Workers of one process, and the shared data of their host.
+struct Process {
+    config: Config,
+    workers: Vec<Keys>,
+    data: BTreeMap<String, (Vec<u8>, u32)>,
+    next_version: u32,
+    shares: bool,
+    now: UnixNanos,
+    fetches: Vec<(usize, Fetch, UnixNanos)>,
+    adopted: usize,
+}
+
+impl Process {
+    fn new(workers: usize) -> Self {
+        Self::with(workers, serde_json::json!({}))
+    }
+
+    fn with(workers: usize, timings: serde_json::Value) -> Self {
+        Self::of(
+            workers,
+            serde_json::json!({
+                "issuer": "https://auth.example.com",
+                "cluster": "auth",
+                "jwks_uri": "https://auth.example.com/keys",
+                "keys": timings,
+            }),
+        )
+    }
+
+    fn of(workers: usize, issuer: serde_json::Value) -> Self {
+        let json = serde_json::json!({
+            "issuers": [issuer],
+            "resources": [{"resource": "https://mcp.example.com/mcp"}],
+        });
+        let config = Config::parse(json.to_string().as_bytes()).unwrap();
+        let mut process = Self {
+            config,
+            workers: Vec::new(),
+            data: BTreeMap::new(),
+            next_version: 1,
+            shares: true,
+            now: START,
+            fetches: Vec::new(),
+            adopted: 0,
+        };
+        for _ in 0..workers {
+            process.start_worker();
+        }
+        process
+    }
+
+    fn start_worker(&mut self) {
+        let id = u64::try_from(self.workers.len()).unwrap();
+        let keys = Keys::sharing(&self.config, self.now, id);
+        self.workers.push(keys);
+    }
+
+    /// Carries out one command, as the filter and its host do. `false` if there is none.
+    fn run_one(&mut self, worker: usize) -> bool {
+        let Some(command) = self.workers[worker].next_command() else {
+            return false;
+        };
+        match command {
+            Command::Fetch(fetch) => self.fetches.push((worker, fetch, self.now)),
+            Command::ReadShared { issuer, key } => {
+                if self.shares && !self.data.contains_key(&key) {
+                    self.write(key.clone(), b"\n".to_vec());
+                }
+                let entry = self.data.get(&key).map(|(value, version)| SharedEntry {
+                    value: value.clone(),
+                    version: *version,
+                });
+                let entry = entry.filter(|_| self.shares);
+                self.workers[worker].handle_shared(issuer, entry, self.now);
+            }
+            Command::WriteShared {
+                issuer,
+                key,
+                value,
+                version,
+            } => {
+                let written = self.data.get(&key).is_some_and(|(_, at)| *at == version);
+                if written {
+                    self.write(key, value);
+                }
+                self.workers[worker].handle_shared_written(issuer, written, self.now);
+            }
+            Command::Report(_, Event::Adopted { .. }) => self.adopted += 1,
+            Command::Wake(_) | Command::Report(..) => {}
+        }
+        true
+    }
+
+    fn write(&mut self, key: String, value: Vec<u8>) {
+        self.data.insert(key, (value, self.next_version));
+        self.next_version += 1;
+    }
+
+    fn run(&mut self, worker: usize) {
+        while self.run_one(worker) {}
+    }
+
+    fn tick(&mut self, worker: usize) {
+        self.workers[worker].handle_tick(self.now);
+        self.run(worker);
+    }
+
+    fn tick_all(&mut self) {
+        for worker in 0..self.workers.len() {
+            self.tick(worker);
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now = self.now.saturating_add(time);
+    }
+
+    fn pass_seconds(&mut self, seconds: u64) {
+        self.pass(Duration::from_secs(seconds));
+    }
+
+    /// Answers the only fetch under way.
+    fn answer(&mut self, outcome: FetchOutcome) -> Fetch {
+        let [(worker, fetch, _)] = self.fetches.as_slice() else {
+            panic!("expected one fetch, got {:?}", self.fetches)
+        };
+        let (worker, fetch) = (*worker, fetch.clone());
+        self.fetches.clear();
+        self.workers[worker].handle_response(fetch.id, outcome, self.now);
+        self.run(worker);
+        fetch
+    }
+
+    fn find(&mut self, worker: usize, kid: &str) -> Seen {
+        let found =
+            self.workers[worker].find(&self.config, ISSUER, Some(kid), Algorithm::EdDsa, self.now);
+        match found {
+            Found::Keys(_) => Seen::Known,
+            Found::Wait => Seen::Wait,
+            Found::Refused(reason) => Seen::Refused(reason),
+            Found::Unavailable { reason, .. } => Seen::Unavailable(reason),
+        }
+    }
+
+    fn find_all(&mut self, kid: &str) -> Vec<Seen> {
+        (0..self.workers.len())
+            .map(|worker| self.find(worker, kid))
+            .collect()
+    }
+
+    /// Four workers that know key `a`.
+    fn warm() -> Self {
+        let mut process = Self::new(4);
+        process.tick_all();
+        process.answer(ok(key_set(&["a"])));
+        process.pass(Duration::from_millis(5));
+        process.tick_all();
+        assert!(
+            process
+                .find_all("a")
+                .iter()
+                .all(|seen| *seen == Seen::Known)
+        );
+        process.adopted = 0;
+        process
+    }
+
+    fn entry(&mut self) -> &mut (Vec<u8>, u32) {
+        assert_eq!(self.data.len(), 1);
+        self.data.values_mut().next().unwrap()
+    }
+}
+
+#[test]
+fn a_cold_start_costs_one_fetch() {
+    let mut process = Process::new(4);
+    assert_eq!(process.find(3, "a"), Seen::Wait);
+    process.tick_all();
+    assert_eq!(process.fetches.len(), 1);
+    process.pass(Duration::from_millis(5));
+    process.tick_all();
+    assert_eq!(
+        process.find_all("a"),
+        [Seen::Wait, Seen::Wait, Seen::Wait, Seen::Wait]
+    );
+    process.answer(ok(key_set(&["a"])));
+    process.pass(Duration::from_millis(5));
+    process.tick_all();
+    assert!(
+        process
+            .find_all("a")
+            .iter()
+            .all(|seen| *seen == Seen::Known)
+    );
+    assert_eq!((process.fetches.len(), process.adopted), (0, 3));
+}
+
+#[test]
+fn discovery_is_shared_too() {
+    let mut process = Process::of(
+        2,
+        serde_json::json!({"issuer": "https://auth.example.com", "cluster": "auth"}),
+    );
+    process.tick_all();
+    let metadata =
+        br#"{"issuer":"https://auth.example.com","jwks_uri":"https://auth.example.com/k"}"#;
+    process.answer(ok(metadata.to_vec()));
+    assert_eq!(
+        process.answer(ok(key_set(&["a"]))).url.path_and_query(),
+        "/k"
+    );
+    process.tick_all();
+    process.pass_seconds(40);
+    assert_eq!(process.find(1, "new"), Seen::Wait);
+    process.tick(1);
+    let fetch = process.answer(ok(key_set(&["new"])));
+    assert_eq!(fetch.url.path_and_query(), "/k", "worker 1 knows where");
+}
+
+#[test]
+fn a_rotation_costs_one_fetch() {
+    let mut process = Process::warm();
+    process.pass_seconds(100);
+    assert_eq!(
+        process.find_all("b"),
+        [Seen::Wait, Seen::Wait, Seen::Wait, Seen::Wait]
+    );
+    process.tick_all();
+    process.answer(ok(key_set(&["b"])));
+    process.pass(Duration::from_millis(5));
+    process.tick_all();
+    assert!(
+        process
+            .find_all("b")
+            .iter()
+            .all(|seen| *seen == Seen::Known)
+    );
+    assert_eq!((process.fetches.len(), process.adopted), (0, 3));
+    assert!(
+        process
+            .find_all("a")
+            .iter()
+            .all(|seen| *seen == Seen::Refused(Reason::KeyUnknown)),
+        "it has left the set, and the set was fetched a moment ago"
+    );
+}
+
+#[test]
+fn a_refresh_reaches_every_worker_within_its_tick() {
+    let mut process = Process::warm();
+    process.pass_seconds(600);
+    process.tick(2);
+    process.answer(ok(key_set(&["b"])));
+    process.pass_seconds(1);
+    process.tick_all();
+    for worker in 0..4 {
+        assert_ne!(process.find(worker, "a"), Seen::Known);
+        assert_eq!(process.find(worker, "b"), Seen::Known);
+    }
+    assert_eq!(process.adopted, 3);
+}
+
+#[test]
+fn unknown_keys_cost_one_fetch_per_cooldown_in_all_workers_together() {
+    let mut process = Process::warm();
+    process.pass_seconds(100);
+    let mut fetched = Vec::new();
+    for number in 0..600 {
+        let worker = number % 4;
+        let seen = process.find(worker, &format!("random-{number}"));
+        assert!(
+            matches!(
+                seen,
+                Seen::Wait
+                    | Seen::Unavailable(Reason::KeyPending)
+                    | Seen::Refused(Reason::KeyUnknown)
+            ),
+            "{seen:?}"
+        );
+        process.tick_all();
+        if !process.fetches.is_empty() {
+            process.answer(ok(key_set(&["a"])));
+            fetched.push(process.now);
+        }
+        process.pass(Duration::from_millis(100));
+        assert_eq!(process.find(worker, "a"), Seen::Known);
+    }
+    assert_eq!(fetched.len(), 2, "in a minute of 30-second cooldowns");
+}
+
+#[test]
+fn a_key_that_was_refused_is_refused_again_without_a_fetch() {
+    let mut process = Process::warm();
+    process.pass_seconds(100);
+    assert_eq!(process.find(0, "x"), Seen::Wait);
+    process.tick(0);
+    process.answer(ok(key_set(&["a"])));
+    assert_eq!(process.find(0, "x"), Seen::Refused(Reason::KeyUnknown));
+    process.pass_seconds(29);
+    process.tick_all();
+    assert_eq!(process.find(0, "x"), Seen::Refused(Reason::KeyUnknown));
+    // Of this one nobody knows yet.
+    assert_eq!(process.find(0, "y"), Seen::Unavailable(Reason::KeyPending));
+    process.pass_seconds(1);
+    process.tick_all();
+    assert_eq!(process.find(0, "y"), Seen::Wait);
+}
+
+#[test]
+fn a_new_key_that_another_worker_has_is_found_within_the_cooldown() {
+    let mut process = Process::warm();
+    process.pass_seconds(600);
+    assert_eq!(process.find(0, "x"), Seen::Wait);
+    process.tick(0);
+    process.answer(ok(key_set(&["a"])));
+    process.tick_all();
+    process.pass_seconds(10);
+    // A refresh that only worker 1 has seen brings a new key.
+    process.tick_all();
+    process.workers[1].handle_tick(process.now);
+    process.run(1);
+    process.pass_seconds(590);
+    process.tick(1);
+    process.answer(ok(key_set(&["a", "b"])));
+    assert_eq!(process.find(0, "b"), Seen::Wait);
+    process.tick(0);
+    assert_eq!(process.find(0, "b"), Seen::Known);
+    assert_eq!(process.fetches.len(), 0);
+}
+
+#[test]
+fn an_outage_costs_one_try_per_pause_in_all_workers_together() {
+    let mut process = Process::new(4);
+    let mut tries = 0;
+    for _ in 0..600 {
+        process.tick_all();
+        if !process.fetches.is_empty() {
+            tries += 1;
+            process.answer(FetchOutcome::Failed);
+            process.tick_all();
+            assert!(
+                process
+                    .find_all("a")
+                    .iter()
+                    .all(|seen| *seen == Seen::Unavailable(Reason::KeysUnavailable))
+            );
+        }
+        process.pass(Duration::from_millis(100));
+    }
+    // After 1, 3, 7, 15, 31 seconds and at once, each a little later.
+    assert!((5..=6).contains(&tries), "{tries}");
+}
+
+#[test]
+fn a_lease_that_its_owner_never_finishes_runs_out() {
+    let mut process = Process::new(2);
+    process.tick_all();
+    let (owner, _, _) = process.fetches.remove(0);
+    let other = 1 - owner;
+    process.pass(Duration::from_millis(6900));
+    process.tick(other);
+    assert_eq!(process.fetches.len(), 0);
+    process.pass(Duration::from_millis(200));
+    process.tick(other);
+    process.answer(ok(key_set(&["a"])));
+    assert_eq!(process.find(other, "a"), Seen::Known);
+}
+
+#[test]
+fn a_worker_that_ends_leaves_its_fetch_to_another() {
+    let mut process = Process::new(2);
+    process.tick_all();
+    let (owner, _, _) = process.fetches.remove(0);
+    process.workers[owner].handle_shutdown();
+    process.run(owner);
+    process.pass(Duration::from_millis(5));
+    process.tick(1 - owner);
+    process.answer(ok(key_set(&["a"])));
+    assert_eq!(process.find(1 - owner, "a"), Seen::Known);
+}
+
+#[test]
+fn a_new_worker_takes_over_what_is_there() {
+    let mut process = Process::warm();
+    process.pass_seconds(300);
+    process.start_worker();
+    process.tick(4);
+    assert_eq!(process.find(4, "a"), Seen::Known);
+    assert_eq!(process.fetches.len(), 0);
+    // As old as they are, not as new as the worker.
+    let status: Vec<_> = process.workers[4].status(process.now).collect();
+    assert_eq!(
+        status,
+        [(
+            ISSUER,
+            KeyStatus {
+                keys: 1,
+                age: Some(Duration::from_millis(300_005))
+            }
+        )]
+    );
+}
+
+#[test]
+fn without_shared_data_every_worker_works_alone() {
+    let mut process = Process::new(2);
+    process.shares = false;
+    process.tick_all();
+    assert_eq!(process.fetches.len(), 2);
+    for (worker, fetch, _) in std::mem::take(&mut process.fetches) {
+        process.workers[worker].handle_response(fetch.id, ok(key_set(&["a"])), process.now);
+        process.run(worker);
+    }
+    assert_eq!(process.find_all("a"), [Seen::Known, Seen::Known]);
+    process.pass_seconds(100);
+    assert_eq!(process.find(0, "b"), Seen::Wait);
+    process.tick(0);
+    process.answer(ok(key_set(&["b"])));
+    assert_eq!(process.find(0, "b"), Seen::Known);
+}
+
+#[test]
+fn what_is_bound_to_another_configuration_is_not_taken() {
+    let mut process = Process::warm();
+    let (value, _) = process.entry().clone();
+    for timings in [
+        serde_json::json!({"refresh_seconds": 601}),
+        serde_json::json!({"max_stale_seconds": 1}),
+    ] {
+        let mut other = Process::with(1, timings);
+        other.tick(0);
+        other.fetches.clear();
+        other.entry().0.clone_from(&value);
+        other.start_worker();
+        other.tick(1);
+        assert_eq!(other.adopted, 0);
+        assert_eq!(other.find(1, "a"), Seen::Wait);
+        assert_eq!(other.fetches.len(), 1);
+    }
+}
+
+/// An entry with other members, which is still bound to this configuration.
+fn tampered(value: &[u8], member: &str, with: serde_json::Value) -> Vec<u8> {
+    let end = value.iter().position(|b| *b == b'\n').unwrap();
+    let mut head: serde_json::Value = serde_json::from_slice(&value[..end]).unwrap();
+    head[member] = with;
+    [head.to_string().as_bytes(), &value[end..]].concat()
+}
+
+#[test]
+fn implausible_entries_neither_stop_fetches_nor_extend_keys() {
+    let nanos = |seconds: u64| serde_json::json!(seconds * 1_000_000_000);
+    let far = 1_800_000_000 + 100_000;
+    for (member, with) in [
+        (
+            "lease",
+            serde_json::json!({"owner": 99, "until": nanos(far)}),
+        ),
+        (
+            "failure",
+            serde_json::json!({"count": 1, "retry_at": nanos(far)}),
+        ),
+        (
+            "keys",
+            serde_json::json!({"at": nanos(far), "refresh": {"secs": 600, "nanos": 0}}),
+        ),
+        (
+            "keys",
+            serde_json::json!({"at": nanos(1), "refresh": {"secs": u64::MAX, "nanos": 0}}),
+        ),
+        (
+            "location",
+            serde_json::json!({"jwks_uri": "https://evil.example/", "until": nanos(far)}),
+        ),
+        ("unknown", serde_json::json!(1)),
+        ("keys", serde_json::json!("text")),
+    ] {
+        let mut process = Process::warm();
+        process.pass_seconds(100);
+        let value = process.entry().0.clone();
+        process.entry().0 = tampered(&value, member, with.clone());
+        process.start_worker();
+        process.tick(4);
+        process.fetches.clear();
+        process.pass_seconds(600);
+        process.tick_all();
+        let fetch = process.answer(ok(key_set(&["b"])));
+        assert_eq!(
+            fetch.url.as_str(),
+            "https://auth.example.com/keys",
+            "{member} {with}"
+        );
+        process.tick_all();
+        assert!(
+            process
+                .find_all("b")
+                .iter()
+                .all(|seen| *seen == Seen::Known)
+        );
+    }
+}
+
+#[test]
+fn a_key_set_of_others_is_parsed_like_one_of_the_network() {
+    for body in [&b""[..], b"{}", b"<html>", br#"{"keys":[]}"#] {
+        let mut process = Process::warm();
+        let value = process.entry().0.clone();
+        let end = value.iter().position(|b| *b == b'\n').unwrap();
+        process.entry().0 = [&value[..=end], body].concat();
+        process.start_worker();
+        process.tick(4);
+        assert_eq!(process.adopted, 0);
+        process.answer(ok(key_set(&["b"])));
+        assert_eq!(process.find(4, "b"), Seen::Known);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Pass(u64),
+    Tick(usize),
+    Run(usize),
+    Find(usize, usize),
+    Answer(usize, usize),
+    Rotate(usize),
+    Restart(usize),
+    Scribble(Vec<u8>),
+}
+
+const WORKERS: usize = 3;
+const KIDS: [&str; 4] = ["a", "b", "c", "d"];
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0_u64..2_000).prop_map(Step::Pass),
+        1 => (0_u64..900_000).prop_map(Step::Pass),
+        8 => (0..WORKERS).prop_map(Step::Tick),
+        20 => (0..WORKERS).prop_map(Step::Run),
+        8 => (0..WORKERS, 0..KIDS.len()).prop_map(|(worker, kid)| Step::Find(worker, kid)),
+        8 => (0..WORKERS, 0_usize..6).prop_map(|(which, how)| Step::Answer(which, how)),
+        1 => (1_usize..16).prop_map(Step::Rotate),
+        1 => (0..WORKERS).prop_map(Step::Restart),
+        1 => proptest::collection::vec(any::<u8>(), 0..8).prop_map(Step::Scribble),
+    ]
+}
+
+proptest! {
+    /// Commands of several workers, one by one, in every order, beside faults, restarts and
+    /// somebody else's writes.
+    #[test]
+    fn invariants_hold_among_workers(
+        steps in proptest::collection::vec(step(), 1..300),
+        healthy in any::<bool>(),
+    ) {
+        let timings = serde_json::json!({"refresh_seconds": 86_400, "max_stale_seconds": 600});
+        let bound = Duration::from_secs(86_400 + 600);
+        let timeout = Duration::from_secs(5);
+        let cooldown = Duration::from_secs(30);
+        let mut process = Process::with(WORKERS, timings);
+        let mut published: Vec<&str> = vec!["a", "b"];
+        let mut last_success: Option<UnixNanos> = None;
+        let mut begun: Vec<UnixNanos> = Vec::new();
+        let mut disturbed = false;
+        for step in steps {
+            let before = process.fetches.len();
+            match step {
+                Step::Pass(millis) => {
+                    // Workers interleave, but none stands still for seconds within a callback.
+                    if millis > 100 {
+                        (0..WORKERS).for_each(|worker| process.run(worker));
+                    }
+                    process.pass(Duration::from_millis(millis));
+                }
+                Step::Tick(worker) => process.workers[worker].handle_tick(process.now),
+                Step::Run(worker) => {
+                    process.run_one(worker);
+                }
+                Step::Find(worker, kid) => {
+                    let seen = process.find(worker, KIDS[kid]);
+                    let age = last_success.map(|at| process.now.since(at));
+                    if matches!(seen, Seen::Known | Seen::Refused(_)) {
+                        prop_assert!(age.is_some_and(|age| age < bound), "{seen:?} at {age:?}");
+                    }
+                }
+                Step::Answer(which, how) => {
+                    if !process.fetches.is_empty() {
+                        let at = which % process.fetches.len();
+                        let (worker, fetch, _) = process.fetches.remove(at);
+                        let outcome = match how {
+                            0 if !healthy => status(500),
+                            1 if !healthy => FetchOutcome::Failed,
+                            _ => ok(key_set(&published)),
+                        };
+                        if matches!(outcome, FetchOutcome::Response { status: 200, .. }) {
+                            last_success = Some(process.now);
+                        }
+                        process.workers[worker].handle_response(fetch.id, outcome, process.now);
+                    }
+                    continue;
+                }
+                Step::Rotate(bits) => {
+                    published = KIDS
+                        .iter()
+                        .enumerate()
+                        .filter_map(|(at, kid)| (bits >> at & 1 == 1).then_some(*kid))
+                        .collect();
+                }
+                Step::Restart(worker) => {
+                    // What it had under way never comes back.
+                    process.fetches.retain(|(owner, ..)| *owner != worker);
+                    process.workers[worker].handle_shutdown();
+                    process.run(worker);
+                    process.fetches.retain(|(owner, ..)| *owner != worker);
+                    process.workers[worker] =
+                        Keys::sharing(&process.config, process.now, 1000 + process.now.as_secs());
+                }
+                Step::Scribble(bytes) => {
+                    if let Some(key) = process.data.keys().next().cloned() {
+                        process.write(key, bytes);
+                        disturbed = true;
+                    }
+                }
+            }
+            // Envoy ends a fetch after its timeout.
+            let now = process.now;
+            let ended: Vec<_> = process
+                .fetches
+                .iter()
+                .filter(|(_, _, at)| now.since(*at) >= timeout)
+                .map(|(worker, fetch, _)| (*worker, fetch.id))
+                .collect();
+            process.fetches.retain(|(_, _, at)| now.since(*at) < timeout);
+            for (worker, fetch) in ended {
+                process.workers[worker].handle_response(fetch, status(504), now);
+                disturbed = true;
+            }
+            let owners: BTreeSet<usize> =
+                process.fetches.iter().map(|(worker, ..)| *worker).collect();
+            prop_assert_eq!(owners.len(), process.fetches.len(), "two fetches of one worker");
+            if !disturbed {
+                prop_assert!(process.fetches.len() <= 1, "two fetches of one process");
+            }
+            if process.fetches.len() > before {
+                begun.push(now);
+            }
+        }
+        // With a healthy server, whatever follows the first fetch is for unknown keys, or by
+        // schedule, a day later.
+        if healthy && !disturbed {
+            for pair in begun.windows(2) {
+                let gap = pair[1].since(pair[0]);
+                prop_assert!(gap >= cooldown || pair[0] == begun[0], "{gap:?}");
+            }
+        }
+
+        // From here on everything works: everybody is answered, by the same keys.
+        for _ in 0..40 {
+            for (worker, fetch, _) in std::mem::take(&mut process.fetches) {
+                process.workers[worker].handle_response(
+                    fetch.id,
+                    ok(key_set(&published)),
+                    process.now,
+                );
+                process.run(worker);
+            }
+            process.tick_all();
+            process.pass_seconds(2);
+        }
+        for kid in KIDS {
+            for worker in 0..WORKERS {
+                process.find(worker, kid);
+            }
+            for _ in 0..2 {
+                process.tick_all();
+                for (worker, fetch, _) in std::mem::take(&mut process.fetches) {
+                    process.workers[worker].handle_response(
+                        fetch.id,
+                        ok(key_set(&published)),
+                        process.now,
+                    );
+                    process.run(worker);
+                }
+                process.pass(Duration::from_millis(5));
+            }
+            process.tick_all();
+            for seen in process.find_all(kid) {
+                if published.contains(&kid) {
+                    prop_assert_eq!(seen, Seen::Known);
+                } else {
+                    prop_assert_ne!(seen, Seen::Wait);
+                }
+            }
+            process.pass_seconds(31);
+        }
+    }
+}
