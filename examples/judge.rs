@@ -74,6 +74,9 @@ fn judge(
     match gate::decide(config, &route, &head, &mut keys, now) {
         Decision::Allow(_) => Ok("allow"),
         Decision::Refuse(refusal, _) => Ok(refusal.reason.label()),
-        other => Err(format!("{path} is not protected: {other:?}").into()),
+        other @ (Decision::Pass
+        | Decision::Answer(_)
+        | Decision::Observe(..)
+        | Decision::Wait(_)) => Err(format!("{path} is not protected: {other:?}").into()),
     }
 }

@@ -1,6 +1,12 @@
 //! Replays the inputs that fuzzing found (`fuzz/corpus`) through the functions that were fuzzed.
 
-#[allow(dead_code, clippy::all, clippy::restriction)]
+#[allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::all,
+    clippy::restriction
+)]
 #[path = "../fuzz/src/lib.rs"]
 mod fuzz;
 

@@ -215,6 +215,7 @@ pub fn configuration(input: &[u8]) {
                 reason: *reason,
                 resource: ResourceId(at),
                 issuer: Some(IssuerId(0)),
+                expected: None,
                 found: None,
                 retry_after: Some(Duration::from_millis(1)),
             };

@@ -559,7 +559,7 @@ def _dates(mint: Mint, name: str) -> Some:
         claims = json.dumps(mint.claims(**{name: "@"})).replace('"@"', text)
         yield "no JSON number", mint.token(claims=claims), "token_malformed"
     if name != "iat":
-        claims = json.dumps(mint.claims(nbf=NOW, exp=NOW + 5, **{name: "@"}))
+        claims = json.dumps(mint.claims(**{"nbf": NOW, "exp": NOW + 5, name: "@"}))
         yield "with exponent", mint.token(claims=claims.replace('"@"', "1.80000003E+9")), "allow"
     if name == "exp":
         for _ in range(20):
@@ -663,6 +663,15 @@ def claim(mint: Mint) -> Some:
             for _ in range(4):
                 token = mint.token(claims=mint.claims(**{name: value}))
                 yield f"{name} in every form", token, "allow"
+    thumbprint = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+    for member in ("jkt", "x5t#S256"):
+        for alg in REPEATABLE:
+            for _ in range(4):
+                token = mint.token(alg, claims=mint.claims(cnf={member: thumbprint}))
+                yield "bound to a key of the sender's", token, "sender_constrained"
+    for value in ({}, {"kid": "a"}, {"jwk": {}}):
+        for _ in range(4):
+            yield "bound in another way", mint.token(claims=mint.claims(cnf=value)), "allow"
     for value in (None, 1, -1.5, 10**30, "\u0000", "\ud83d\ude00", [], [[]], {"": {"a": []}}):
         for _ in range(4):
             yield "of one's own", mint.token(claims=mint.claims(own=value)), "allow"
@@ -822,7 +831,6 @@ def structure(mint: Mint) -> Some:
                 f"{token}.{signature}",
                 f"{token}.{signature}.{signature}",
                 f"{payload}.{header}.{signature}",
-                f"{header}.{header}.{signature}",
                 f"{header}.{payload}.{token}",
                 json.dumps({"protected": header, "payload": payload, "signature": signature}),
                 encode(token.encode()),
@@ -832,6 +840,9 @@ def structure(mint: Mint) -> Some:
                 # The JSON serialisation has commas, which make it more than one credential.
                 expected = "multiple_credentials" if "," in odd else malformed
                 yield "not three parts", odd, expected
+            yield "the header in place of the claims", f"{header}.{header}.{signature}", (
+                "claims_malformed"
+            )
             for around in (f" {token}", f"{token} ", f"{token}\t", f" {token} "):
                 yield "white space around", around, "allow"
 

@@ -322,6 +322,16 @@ ALL = [
         _lives_too_long,
     ),
     Explanation(
+        "sender-constrained",
+        "sender_constrained",
+        "`cnf` binds the token to a key of the sender's, for DPoP (RFC 9449 §6) or mutual TLS "
+        "(RFC 8705 §3.1): as a plain Bearer token it must be refused. PyJWT does not look at it.",
+        lambda token: (
+            isinstance(token.claims.members.get("cnf"), dict)
+            and not {"jkt", "x5t#S256"}.isdisjoint(token.claims.members["cnf"])
+        ),
+    ),
+    Explanation(
         "key-operations",
         "key_unknown",
         "The JWK's `key_ops` are without `verify` (RFC 7517 §4.3): PyJWT does not look at them.",
