@@ -32,6 +32,8 @@ class Fault(Enum):
     EMPTY_BODY = "empty body"
     EMPTY_SET = "no keys"
     HUGE = "10 MB"
+    ENDLESS = "a body without end"
+    DRIP = "a byte at a time"
     WRONG_CONTENT_TYPE = "wrong content type"
     CLOSE = "close without an answer"
     RESET_AFTER_HEADERS = "reset after headers"
@@ -198,6 +200,7 @@ class KeyServer:
 
     def _answer(self, connection: socket.socket, path: str) -> bool:
         """Answers one request; False to close the connection."""
+        path = path.partition("?")[0]
         with self._lock:
             self._state.fetches[path] += 1
             is_discovery = path in self._discovery_paths
@@ -252,6 +255,15 @@ class KeyServer:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 time.sleep(0.05)  # the headers must be read before the reset discards them
                 return False
+            case Fault.ENDLESS:
+                connection.sendall(_response(200, b"", {**headers, "transfer-encoding": "chunked"}))
+                while True:  # until the other side has had enough
+                    connection.sendall(b"4000\r\n" + b" " * 0x4000 + b"\r\n")
+            case Fault.DRIP:
+                for byte in ok(document):
+                    connection.sendall(bytes([byte]))
+                    time.sleep(0.1)
+                return True
             case Fault.CLOSE | Fault.HANG:
                 return False
         connection.sendall(sent)
@@ -285,7 +297,9 @@ def _read_request(connection: socket.socket) -> str | None:
 
 
 def _response(status: int, body: bytes, headers: dict[str, str] | None = None) -> bytes:
-    lines = [f"HTTP/1.1 {status} Status", f"content-length: {len(body)}"]
+    lines = [f"HTTP/1.1 {status} Status"]
+    if "transfer-encoding" not in (headers or {}):
+        lines.append(f"content-length: {len(body)}")
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 

@@ -1,0 +1,1 @@
+"""What the filter promises of keys, put to the test under load: `make chaos`."""

@@ -1,0 +1,1 @@
+"""Each module has `run(world, report)`."""
