@@ -52,6 +52,8 @@ class Listener:
     """HTTP filters between the interlock and the router."""
     manager: Mapping[str, Any] = field(default_factory=dict)
     """Fields set on the HTTP connection manager last."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """Fields set on the listener itself last."""
 
 
 def wasm_filter(listener: Listener) -> Json:
@@ -160,6 +162,7 @@ def listener_resource(name: str, listener: Listener, access_log: Path) -> Json:
         "filter_chains": [
             {"filters": [{"name": "http_connection_manager", "typed_config": manager}]}
         ],
+        **listener.fields,
     }
 
 
