@@ -3,7 +3,7 @@
 # missing on Debian, packages with apt-get.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint clean
+.PHONY: help build demo test chaos lint clean
 
 python := .tools/venv/bin/python
 
@@ -19,6 +19,9 @@ demo: tools build ## the whole story on real parts; KEEP=1 leaves them running f
 test: tools build ## native tests, then everything on a real Envoy
 	scripts/cargo test --locked
 	$(python) -m pytest tests -n 2 -q
+
+chaos: tools build ## keys under load, with figures; ONLY="rotation storm" runs those alone
+	@cd tests && ../$(python) -m chaos $(ONLY)
 
 lint: ## formatting, and clippy with warnings as errors
 	scripts/cargo fmt --check
