@@ -20,7 +20,7 @@ test: tools build ## native tests, then everything on a real Envoy
 	scripts/cargo test --locked
 	$(python) -m pytest tests -n 2 -q
 
-chaos: tools build ## keys under load, with figures; ONLY="rotation storm" runs those alone
+chaos: tools build ## keys under load: rotations, outages, storms; ONLY=rotation for one scenario
 	@cd tests && ../$(python) -m chaos $(ONLY)
 
 lint: ## formatting, and clippy with warnings as errors

@@ -26,9 +26,11 @@ from narrator import Narrator, members, shortened
 from support import http1, paths, tokens
 from support.mcp_client import LEGACY, Exchange, Login, connect
 from support.stack import Stack
+from support.waiting import until
 
 # How far clocks may differ in the demo: small, so that its expired token is soon refused.
 CLOCK_SKEW_SECONDS = 1
+WORKERS = 2
 
 _LET_THROUGH = (
     "Signature, issuer, audience, lifetime and scope are good: the request goes on to the MCP "
@@ -52,7 +54,10 @@ def main() -> int:
         )
         # Lives for the whole demo; its end ends every process that it started.
         with Stack(
-            Path(directory), module, issuer={"clock_skew_seconds": CLOCK_SKEW_SECONDS}
+            Path(directory),
+            module,
+            concurrency=WORKERS,
+            issuer={"clock_skew_seconds": CLOCK_SKEW_SECONDS},
         ) as stack:
             narrator.say(
                 f"  MCP server            http://127.0.0.1:{stack.server.port}/mcp (not protected by itself)"
@@ -60,6 +65,7 @@ def main() -> int:
             narrator.say(f"  authorization server  {stack.authorization.issuer}")
             narrator.say(f"  Envoy with the filter {stack.url}")
             narrator.say(f"  the filter's configuration: {json.dumps(stack.configuration)}")
+            _show_warm_start(narrator, stack)
             try:
                 asyncio.run(Demo(narrator, stack).run())
                 narrator.heading("Done")
@@ -81,6 +87,19 @@ def keep(narrator: Narrator, stack: Stack) -> None:
         signal.pause()
     except KeyboardInterrupt:
         narrator.say("\nStopped.")
+
+
+def _show_warm_start(narrator: Narrator, stack: Stack) -> None:
+    """Keys are fetched at load, by one of the workers for all: no request waits for them."""
+
+    def metric(name: str) -> int:
+        return sum(stack.envoy.stats(f"wasmcustom.mcp_auth_{name};").values())
+
+    until(lambda: metric("keys"), "the keys")
+    narrator.say(
+        f"  before the first request: {metric('keys')} keys known to {WORKERS} workers, "
+        f"by {metric('key_fetches_total')} fetch (mcp_auth_keys, mcp_auth_key_fetches_total)"
+    )
 
 
 def _interrupt(*_: object) -> None:

@@ -922,8 +922,12 @@ mod naive {
         out
     }
 
-    /// For a server that ignores case.
+    /// For a server that ignores case. What is behind a final slash is no segment.
     pub(super) fn below(segments: &Segments, pattern: &str) -> bool {
+        let segments = match segments.split_last() {
+            Some((last, rest)) if last.is_empty() => rest,
+            _ => segments,
+        };
         let wanted: Vec<&str> = pattern[1..].split('/').filter(|s| !s.is_empty()).collect();
         segments.len() >= wanted.len()
             && wanted.iter().zip(segments).all(|(wanted, found)| {

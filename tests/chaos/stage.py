@@ -69,7 +69,7 @@ def _common() -> dict[str, Any]:
     return {
         "manager": {"access_log": [], "route_config": _ROUTES},
         # Else it is left to chance which workers get connections.
-        "fields": {"connection_balance_config": {"exact_balance": {}}},
+        "exact_balance": True,
     }
 
 

@@ -246,6 +246,8 @@ JWKS_FAULTS = [
     Fault.HTML,
     Fault.EMPTY_BODY,
     Fault.HUGE,
+    Fault.ENDLESS,
+    Fault.DRIP,
     Fault.CLOSE,
     Fault.RESET_AFTER_HEADERS,
     Fault.TRUNCATED,

@@ -50,10 +50,10 @@ class Listener:
     """HTTP filters in front of the one under test."""
     between: Sequence[Json] = ()
     """HTTP filters between the interlock and the router."""
+    exact_balance: bool = False
+    """Whether every worker gets as many connections as any other."""
     manager: Mapping[str, Any] = field(default_factory=dict)
     """Fields set on the HTTP connection manager last."""
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    """Fields set on the listener itself last."""
 
 
 def wasm_filter(listener: Listener) -> Json:
@@ -156,13 +156,14 @@ def listener_resource(name: str, listener: Listener, access_log: Path) -> Json:
         "http_filters": http_filters(listener),
         **listener.manager,
     }
+    balance = {"connection_balance_config": {"exact_balance": {}}} if listener.exact_balance else {}
     return {
         "name": name,
+        **balance,
         "address": socket_address(listener.port),
         "filter_chains": [
             {"filters": [{"name": "http_connection_manager", "typed_config": manager}]}
         ],
-        **listener.fields,
     }
 
 

@@ -32,14 +32,14 @@ class Fault(Enum):
     EMPTY_BODY = "empty body"
     EMPTY_SET = "no keys"
     HUGE = "10 MB"
+    ENDLESS = "a body without end"
+    DRIP = "a byte at a time"
     WRONG_CONTENT_TYPE = "wrong content type"
     CLOSE = "close without an answer"
     RESET_AFTER_HEADERS = "reset after headers"
     TRUNCATED = "body shorter than promised"
     REDIRECT = "redirect"
     WRONG_ISSUER = "wrong issuer in discovery"
-    DRIP = "a byte now and then"
-    ENDLESS = "body without an end"
 
 
 HUGE_BYTES = 10 * 1024 * 1024
