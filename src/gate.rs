@@ -131,15 +131,19 @@ pub fn needs_body(config: &Config, route: &Route) -> bool {
     }
 }
 
-/// Decides on a request that [`route`] has placed.
+/// Decides on a request that [`route`] has placed: one that has just `arrived`, or that has waited
+/// for keys.
 pub fn decide(
     config: &Config,
     route: &Route,
     head: &Head,
     keys: &mut Keys,
+    arrived: UnixNanos,
     now: UnixNanos,
 ) -> Decision {
-    decide_with(config, route, head, now, |request| request.authorize(keys))
+    decide_with(config, route, head, now, |request| {
+        request.authorize(keys, arrived)
+    })
 }
 
 /// What [`decide`] would come to if its issuer had signed the token, whoever did. For explanations
@@ -291,11 +295,11 @@ impl Request<'_> {
     }
 
     /// Everything that a request must have to be allowed.
-    fn authorize(&self, keys: &mut Keys) -> Result<Granted, Stop> {
+    fn authorize(&self, keys: &mut Keys, arrived: UnixNanos) -> Result<Granted, Stop> {
         let token = self.token()?;
         let (id, issuer) = self.issuer(&token)?;
         self.check(&token, id, issuer)?;
-        let token = self.verify(token, id, keys)?;
+        let token = self.verify(token, id, keys, arrived)?;
         self.grant(token.claims(), id)
     }
 
@@ -463,9 +467,11 @@ impl Request<'_> {
         token: UnverifiedToken,
         id: IssuerId,
         keys: &mut Keys,
+        arrived: UnixNanos,
     ) -> Result<VerifiedToken, Stop> {
         let kid = token.unverified_kid().map(str::to_owned);
-        let found = keys.find(self.config, id, kid.as_deref(), token.algorithm(), self.now);
+        let (name, alg) = (kid.as_deref(), token.algorithm());
+        let found = keys.find(self.config, id, name, alg, arrived, self.now);
         let mut refusal = match found {
             Found::Keys(candidates) => match token.verify(candidates) {
                 Ok(token) => return Ok(token),

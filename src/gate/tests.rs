@@ -79,7 +79,7 @@ impl Case {
         let config = self.config();
         let (route, head) = (self.route(&config), self.head());
         let mut keys = Keys::new(&config, NOW, 0);
-        match decide(&config, &route, &head, &mut keys, NOW) {
+        match decide(&config, &route, &head, &mut keys, NOW, NOW) {
             Decision::ReadBody(pending) => {
                 let body = if body.len() > config.limits.body_bytes {
                     Body::TooLarge
@@ -120,7 +120,14 @@ impl Case {
     fn decide(&self) -> Decision {
         let config = self.config();
         let mut keys = Keys::new(&config, NOW, 0);
-        decide(&config, &self.route(&config), &self.head(), &mut keys, NOW)
+        decide(
+            &config,
+            &self.route(&config),
+            &self.head(),
+            &mut keys,
+            NOW,
+            NOW,
+        )
     }
 
     fn refused(&self) -> (Reason, Reply) {
@@ -454,7 +461,7 @@ fn keys_that_cannot_be_had_are_503_and_never_a_challenge() {
     ]);
     let route = route(&config, Some(b"/mcp"), Authority::NotRead);
     assert!(matches!(
-        decide(&config, &route, &head, &mut keys, NOW),
+        decide(&config, &route, &head, &mut keys, NOW, NOW),
         Decision::Wait(IssuerId(0))
     ));
     for reason in Reason::ALL

@@ -97,14 +97,19 @@ impl World {
     }
 
     fn answer(&mut self, fetch: &Fetch, outcome: FetchOutcome) {
+        self.now = self.now.saturating_add(Duration::from_millis(1));
         self.keys.handle_response(fetch.id, outcome, self.now);
     }
 
     fn find(&mut self, kid: &str) -> Seen {
-        match self
-            .keys
-            .find(&self.config, ISSUER, Some(kid), Algorithm::EdDsa, self.now)
-        {
+        match self.keys.find(
+            &self.config,
+            ISSUER,
+            Some(kid),
+            Algorithm::EdDsa,
+            self.now,
+            self.now,
+        ) {
             Found::Keys(keys) => {
                 assert!(!keys.is_empty());
                 Seen::Known
