@@ -252,14 +252,10 @@ pub fn request_path(input: &[u8]) {
         BTreeSet::new()
     };
     // Read once for all patterns: reading costs far more than matching.
-    let again = RequestPath::new(input);
     let queried = [raw, b"?/../mcp%2f".as_slice()].concat();
     let queried = RequestPath::new(&queried);
-    let deeper = [raw, b"/x".as_slice()].concat();
-    let deeper = (raw.len() <= 1024 && !raw.ends_with(b"/")).then(|| RequestPath::new(&deeper));
     for pattern in patterns {
         let found = path.matches(pattern);
-        assert_eq!(found, again.matches(pattern));
         assert_eq!(found, queried.matches(pattern));
         let text = pattern.to_string();
         match &found {
@@ -280,8 +276,9 @@ pub fn request_path(input: &[u8]) {
                         "{segments:?} is not below {text}"
                     );
                 }
-                if let Some(deeper) = &deeper {
-                    assert_eq!(deeper.matches(pattern), found);
+                if raw.len() <= 1024 && !raw.ends_with(b"/") {
+                    let deeper = [raw, b"/x".as_slice()].concat();
+                    assert_eq!(RequestPath::new(&deeper).matches(pattern), found);
                 }
             }
         }
