@@ -77,6 +77,7 @@ fn judge(
         other @ (Decision::Pass
         | Decision::Answer(_)
         | Decision::Observe(..)
-        | Decision::Wait(_)) => Err(format!("{path} is not protected: {other:?}").into()),
+        | Decision::Wait(_)
+        | Decision::ReadBody(_)) => Err(format!("{path} is not protected: {other:?}").into()),
     }
 }

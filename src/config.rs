@@ -61,6 +61,8 @@ pub struct Limits {
     pub token_bytes: usize,
     /// How many requests may wait for keys at once, per worker: 1 to 65,536; default 1,024.
     pub held_requests: usize,
+    /// The longest request body that is read, in bytes: 1,024 to 16 MiB; default 512 KiB.
+    pub body_bytes: usize,
 }
 
 /// An authorization server whose tokens are accepted.

@@ -11,6 +11,7 @@ use crate::config::{Config, Issuer, IssuerId, Mode, ResourceId};
 use crate::evidence::escaped;
 use crate::head::Head;
 use crate::keys::{Found, Keys};
+use crate::mcp::{Messages, Mismatch, Needs, Operation, RequestId, Routing};
 use crate::reason::Reason;
 use crate::reply::{self, Origin, Reply};
 use crate::resource::host::Authority;
@@ -38,6 +39,27 @@ pub enum Decision {
     Observe(Refusal, Edits),
     /// Hold it until the keys of this issuer have come, and decide again.
     Wait(IssuerId),
+    /// Its token is good. Hold it until its body has come, and go on with [`decide_operation`].
+    ReadBody(Pending),
+}
+
+/// What is known of a request whose operation is still to be read.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    issuer: IssuerId,
+    granted: Vec<String>,
+    claims_admitted: bool,
+    /// What is changed in it if it is allowed.
+    pub edits: Edits,
+}
+
+/// A request's body, as far as it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body<'a> {
+    /// All of it; empty if there is none.
+    Whole(&'a [u8]),
+    /// It is longer than `limits.body_bytes`.
+    TooLarge,
 }
 
 /// What is changed in a request before it is forwarded.
@@ -64,6 +86,19 @@ pub struct Refusal {
     pub found: Option<String>,
     /// When the client may come again.
     pub retry_after: Option<Duration>,
+    /// All scopes that the operation needs, where one is missing.
+    pub needs: Option<Vec<String>>,
+    /// How headers and body disagree, if that is the reason.
+    pub mismatch: Option<MismatchedRequest>,
+}
+
+/// A request whose routing headers and body disagree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MismatchedRequest {
+    /// How.
+    pub mismatch: Mismatch,
+    /// Its JSON-RPC id, to be repeated in the answer.
+    pub id: Option<RequestId>,
 }
 
 /// Finds whom a request is for, from its path (and authority, where [`needs_authority`]) alone.
@@ -84,6 +119,16 @@ pub fn needs_authority(config: &Config) -> bool {
         .resources
         .iter()
         .any(|resource| resource.hosts != resource::host::Hosts::Any)
+}
+
+/// Whether a decision on this request may depend on its body.
+pub fn needs_body(config: &Config, route: &Route) -> bool {
+    match route {
+        Route::Protected(id, _) => config
+            .resource(*id)
+            .is_some_and(|resource| !resource.operations.is_empty()),
+        Route::Foreign | Route::Metadata(..) | Route::Unclear(..) => false,
+    }
 }
 
 /// Decides on a request that [`route`] has placed.
@@ -111,7 +156,7 @@ fn decide_with(
     route: &Route,
     head: &Head,
     now: UnixNanos,
-    authorize: impl FnOnce(&Request<'_>) -> Result<Edits, Stop>,
+    authorize: impl FnOnce(&Request<'_>) -> Result<Granted, Stop>,
 ) -> Decision {
     let (id, bindings) = match route {
         Route::Foreign => return Decision::Pass,
@@ -135,6 +180,21 @@ fn decide_with(
         Route::Metadata(..) => request.metadata(),
         Route::Protected(..) => request.protected(authorize),
     }
+}
+
+/// Decides on a request whose body has come.
+pub fn decide_operation(
+    config: &Config,
+    route: &Route,
+    head: &Head,
+    pending: Pending,
+    body: Body<'_>,
+    now: UnixNanos,
+) -> Decision {
+    decide_with(config, route, head, now, |request| {
+        request.authorize_operation(&pending, body)?;
+        Ok(Granted::All(pending.edits))
+    })
 }
 
 /// Refuses a request without judging it: the wait was too long, or there is no room to wait.
@@ -177,10 +237,22 @@ struct Request<'a> {
     now: UnixNanos,
 }
 
+/// What a good token comes to.
+enum Granted {
+    All(Edits),
+    ByOperation(Pending),
+}
+
 /// What stops a request on its way.
 enum Stop {
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     Waits(IssuerId),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
 }
 
 impl Request<'_> {
@@ -193,7 +265,7 @@ impl Request<'_> {
         }
     }
 
-    fn protected(&self, authorize: impl FnOnce(&Self) -> Result<Edits, Stop>) -> Decision {
+    fn protected(&self, authorize: impl FnOnce(&Self) -> Result<Granted, Stop>) -> Decision {
         let origin = self.origin();
         let refused_origin = origin == Origin::NotAllowed;
         if self.resource.cors
@@ -207,8 +279,9 @@ impl Request<'_> {
             return self.refuse(self.refusal(Reason::OriginNotAllowed));
         }
         match authorize(self) {
-            Ok(edits) => Decision::Allow(edits),
-            Err(Stop::Refused(refusal)) => self.refuse(refusal),
+            Ok(Granted::All(edits)) => Decision::Allow(edits),
+            Ok(Granted::ByOperation(pending)) => Decision::ReadBody(pending),
+            Err(Stop::Refused(refusal)) => self.refuse(*refusal),
             // Observing never delays a request.
             Err(Stop::Waits(issuer)) if self.config.mode == Mode::Observe => {
                 self.refuse(self.refusal_by(Reason::KeysUnavailable, issuer))
@@ -218,7 +291,7 @@ impl Request<'_> {
     }
 
     /// Everything that a request must have to be allowed.
-    fn authorize(&self, keys: &mut Keys) -> Result<Edits, Stop> {
+    fn authorize(&self, keys: &mut Keys) -> Result<Granted, Stop> {
         let token = self.token()?;
         let (id, issuer) = self.issuer(&token)?;
         self.check(&token, id, issuer)?;
@@ -228,7 +301,7 @@ impl Request<'_> {
 
     /// The same but for the signature.
     #[cfg(not(target_family = "wasm"))]
-    fn authorize_unverified(&self) -> Result<Edits, Stop> {
+    fn authorize_unverified(&self) -> Result<Granted, Stop> {
         let token = self.token()?;
         let (id, issuer) = self.issuer(&token)?;
         self.check(&token, id, issuer)?;
@@ -236,10 +309,92 @@ impl Request<'_> {
     }
 
     /// What claims that are taken to be the issuer's grant.
-    fn grant(&self, claims: &Claims, id: IssuerId) -> Result<Edits, Stop> {
-        self.authorize_scopes(claims, id)?;
-        self.authorize_claims(claims, id)?;
-        Ok(self.edits(Some(claims)))
+    fn grant(&self, claims: &Claims, issuer: IssuerId) -> Result<Granted, Stop> {
+        let pending = Pending {
+            issuer,
+            granted: claims.scopes().map(str::to_owned).collect(),
+            claims_admitted: self.admits(claims),
+            edits: self.edits(Some(claims)),
+        };
+        if !self.resource.operations.is_empty() {
+            if self.announces_too_much() {
+                return Err(Stop::from(self.refusal_by(Reason::BodyTooLarge, issuer)));
+            }
+            return Ok(Granted::ByOperation(pending));
+        }
+        self.authorize_scopes(&self.resource.scopes, &pending)?;
+        self.authorize_claims(&pending)?;
+        Ok(Granted::All(pending.edits))
+    }
+
+    /// What the body asks for, and whether the token has all that this needs.
+    fn authorize_operation(&self, pending: &Pending, body: Body<'_>) -> Result<(), Stop> {
+        let refused = |reason| Stop::from(self.refusal_by(reason, pending.issuer));
+        let operations = match body {
+            Body::TooLarge => return Err(refused(Reason::BodyTooLarge)),
+            Body::Whole(b"") if self.may_be_empty() => Vec::new(),
+            Body::Whole(body) => self.operations(pending, body)?,
+        };
+        let mut needed: Vec<&String> = self.resource.scopes.iter().collect();
+        for rule in &self.resource.operations {
+            let Some(operation) = operations.iter().find(|operation| rule.matches(operation))
+            else {
+                continue;
+            };
+            match &rule.needs {
+                Needs::Nothing => {
+                    let mut refusal = self.refusal_by(Reason::OperationNotAllowed, pending.issuer);
+                    refusal.found = Some(named(operation));
+                    return Err(Stop::from(refusal));
+                }
+                Needs::Scopes(scopes) => {
+                    for scope in scopes {
+                        if !needed.contains(&scope) {
+                            needed.push(scope);
+                        }
+                    }
+                }
+            }
+        }
+        let needed: Vec<String> = needed.into_iter().cloned().collect();
+        self.authorize_scopes(&needed, pending)?;
+        self.authorize_claims(pending)
+    }
+
+    fn operations(&self, pending: &Pending, body: &[u8]) -> Result<Vec<Operation>, Stop> {
+        let messages = Messages::parse(body).map_err(|error| {
+            let mut refusal = self.refusal_by(Reason::BodyMalformed, pending.issuer);
+            refusal.found = Some(error.as_str().to_owned());
+            Stop::from(refusal)
+        })?;
+        Routing::of(self.head)
+            .and_then(|routing| routing.confirm(&messages))
+            .map_err(|mismatch| {
+                let mut refusal = self.refusal_by(Reason::HeaderMismatch, pending.issuer);
+                refusal.found = Some(mismatch.to_string());
+                let id = messages.id().cloned();
+                refusal.mismatch = Some(MismatchedRequest { mismatch, id });
+                Stop::from(refusal)
+            })?;
+        Ok(messages.operations().cloned().collect())
+    }
+
+    /// Requests of these methods ask for no operation: they open a stream, or end a session.
+    fn may_be_empty(&self) -> bool {
+        matches!(
+            self.head.method(),
+            b"GET" | b"HEAD" | b"DELETE" | b"OPTIONS"
+        )
+    }
+
+    fn announces_too_much(&self) -> bool {
+        self.head.values("content-length").any(|length| {
+            std::str::from_utf8(length)
+                .ok()
+                .and_then(|length| length.parse::<u64>().ok())
+                .and_then(|length| usize::try_from(length).ok())
+                .is_some_and(|length| length > self.config.limits.body_bytes)
+        })
     }
 
     fn token(&self) -> Result<UnverifiedToken, Stop> {
@@ -269,7 +424,7 @@ impl Request<'_> {
                     .collect();
                 refusal.expected = Some(expected.join(" "));
                 refusal.found = Some(escaped(token.unverified_issuer()));
-                Stop::Refused(refusal)
+                Stop::from(refusal)
             })
     }
 
@@ -299,7 +454,7 @@ impl Request<'_> {
             if reason == Reason::AlgorithmNotAllowed {
                 refusal.found = Some(token.algorithm().name().to_owned());
             }
-            Stop::Refused(refusal)
+            Stop::from(refusal)
         })
     }
 
@@ -333,31 +488,38 @@ impl Request<'_> {
             }
         };
         refusal.found = kid.as_deref().map(escaped);
-        Err(Stop::Refused(refusal))
+        Err(Stop::from(refusal))
     }
 
-    fn authorize_scopes(&self, claims: &Claims, id: IssuerId) -> Result<(), Stop> {
-        let granted: Vec<&str> = claims.scopes().collect();
-        let lacks = |needed: &&String| !self.resource.scope_hierarchy.grants(&granted, needed);
-        if self.resource.scopes.iter().any(|needed| lacks(&needed)) {
-            let mut refusal = self.refusal_by(Reason::ScopeInsufficient, id);
-            refusal.expected = Some(self.resource.scopes.join(" "));
+    fn authorize_scopes(&self, needed: &[String], pending: &Pending) -> Result<(), Stop> {
+        let granted: Vec<&str> = pending.granted.iter().map(String::as_str).collect();
+        let hierarchy = &self.resource.scope_hierarchy;
+        if needed
+            .iter()
+            .any(|scope| !hierarchy.grants(&granted, scope))
+        {
+            let mut refusal = self.refusal_by(Reason::ScopeInsufficient, pending.issuer);
+            refusal.expected = Some(needed.join(" "));
             refusal.found = Some(escaped(&granted.join(" ")));
-            return Err(Stop::Refused(refusal));
+            refusal.needs = Some(needed.to_vec());
+            return Err(Stop::from(refusal));
         }
         Ok(())
     }
 
-    fn authorize_claims(&self, claims: &Claims, id: IssuerId) -> Result<(), Stop> {
-        let admitted = self
-            .resource
+    fn admits(&self, claims: &Claims) -> bool {
+        self.resource
             .require_claims
             .iter()
-            .all(|rule| rule.admits(claims, self.bindings));
-        if admitted {
+            .all(|rule| rule.admits(claims, self.bindings))
+    }
+
+    fn authorize_claims(&self, pending: &Pending) -> Result<(), Stop> {
+        if pending.claims_admitted {
             Ok(())
         } else {
-            Err(Stop::Refused(self.refusal_by(Reason::ClaimNotAllowed, id)))
+            let refusal = self.refusal_by(Reason::ClaimNotAllowed, pending.issuer);
+            Err(Stop::from(refusal))
         }
     }
 
@@ -419,7 +581,7 @@ impl Request<'_> {
     }
 
     fn stop<T>(&self, reason: Reason) -> Result<T, Stop> {
-        Err(Stop::Refused(self.refusal(reason)))
+        Err(Stop::from(self.refusal(reason)))
     }
 
     fn refusal(&self, reason: Reason) -> Refusal {
@@ -430,6 +592,8 @@ impl Request<'_> {
             expected: None,
             found: None,
             retry_after: None,
+            needs: None,
+            mismatch: None,
         }
     }
 
@@ -451,6 +615,14 @@ impl Request<'_> {
                 Decision::Observe(refusal, edits)
             }
         }
+    }
+}
+
+/// An operation, for logs.
+fn named(operation: &Operation) -> String {
+    match &operation.name {
+        None => escaped(&operation.method),
+        Some(name) => format!("{} {}", escaped(&operation.method), escaped(name)),
     }
 }
 

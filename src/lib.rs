@@ -4,8 +4,8 @@
 //! decisions and commands come out. Only `filter`, compiled for wasm alone, calls the host.
 //!
 //! A request's way: [`gate::route`] finds its [`resource`] by path; [`gate::decide`] asks
-//! [`bearer`] for the token, [`token`] and [`keys`] whether it is good, and [`scope`] and
-//! [`claim`] whether it is enough; [`reply`] writes the answer that [`reason`] calls for.
+//! [`bearer`] for the token, [`token`] and [`keys`] whether it is good, and [`scope`], [`claim`] and
+//! [`mcp`] whether it is enough; [`reply`] writes the answer that [`reason`] calls for.
 
 // Tests may name what they want and panic on the rest; other code must name every variant.
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm))]
@@ -19,6 +19,7 @@ pub mod head;
 pub mod held;
 pub mod json;
 pub mod keys;
+pub mod mcp;
 pub mod reason;
 pub mod reply;
 pub mod resource;

@@ -156,6 +156,15 @@ reasons! {
     /// A claim that `require_claims` names is missing or has another value.
     ClaimNotAllowed => "claim_not_allowed", Policy, 403, AccessDenied, None, "The access token is not entitled to this resource";
 
+    /// A rule of `operations` denies what the request asks for to everybody.
+    OperationNotAllowed => "operation_not_allowed", Policy, 403, AccessDenied, None, "The operation is not allowed here";
+    /// The body is longer than `limits.body_bytes`, and `operations` need it.
+    BodyTooLarge => "body_too_large", Request, 413, InvalidRequest, None, "The request body is too large to be judged";
+    /// The body is not one that all servers read in the same way, and `operations` need it.
+    BodyMalformed => "body_malformed", Request, 400, InvalidRequest, None, "The request body is not well-formed JSON-RPC";
+    /// Routing headers (`Mcp-Method`, `Mcp-Name`, `MCP-Protocol-Version`) and body disagree.
+    HeaderMismatch => "header_mismatch", Request, 400, InvalidRequest, None, "The routing headers and the body disagree";
+
     /// The issuer's keys were never fetched.
     KeysUnavailable => "keys_unavailable", Outage, 503, TemporarilyUnavailable, None, "The keys of the authorization server cannot be fetched";
     /// The issuer's keys are older than `keys.max_stale_seconds` allows.

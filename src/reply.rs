@@ -4,7 +4,8 @@
 //! [`crate::resource::path`] has confined to unreserved characters: a value is never quoted from
 //! a request or a token, because the host sends header values unchecked.
 
-use crate::gate::Refusal;
+use crate::gate::{MismatchedRequest, Refusal};
+use crate::mcp::RequestId;
 use crate::reason::{Challenge, ErrorCode};
 use crate::resource::Resource;
 use crate::resource::path::Bindings;
@@ -16,6 +17,8 @@ const EXPOSED: &str = "WWW-Authenticate, Mcp-Session-Id";
 const REQUEST_HEADERS: &str = "Authorization, Content-Type, Accept, Last-Event-ID, Mcp-Session-Id, \
      MCP-Protocol-Version, Mcp-Method, Mcp-Name, *";
 const RESOURCE_METHODS: &str = "GET, POST, DELETE, OPTIONS";
+/// MCP 2026-07-28, "Error Codes".
+const HEADER_MISMATCH: i32 = -32020;
 const METADATA_METHODS: &str = "GET, HEAD, OPTIONS";
 /// How long a browser may keep the answer to a preflight, in seconds; Chromium caps it at 2 hours.
 const PREFLIGHT_SECONDS: &str = "7200";
@@ -111,7 +114,9 @@ pub fn refusal(
         Challenge::WithError => Some(Some((answer.error, answer.description))),
     };
     if let Some(error) = error {
-        headers.push(("www-authenticate", challenge(error, resource, bindings)));
+        let scopes = refusal.needs.as_deref().unwrap_or(&resource.scopes);
+        let challenge = challenge(error, scopes, resource, bindings);
+        headers.push(("www-authenticate", challenge));
     }
     if let Some(wait) = refusal.retry_after {
         headers.push(("retry-after", wait.as_secs().max(1).to_string()));
@@ -120,22 +125,47 @@ pub fn refusal(
         allow_origin(origin, &mut headers);
         headers.push(("access-control-expose-headers", EXPOSED.to_owned()));
     }
+    let body = match &refusal.mismatch {
+        Some(mismatch) => rpc_error(mismatch),
+        None => error_body(answer.error, answer.description),
+    };
     Reply {
         status: answer.status,
         headers,
-        body: error_body(answer.error, answer.description),
+        body,
     }
+}
+
+/// What clients of 2026-07-28 and later expect where headers and body disagree: JSON-RPC's error
+/// `HeaderMismatch`, with the id of the request.
+fn rpc_error(refused: &MismatchedRequest) -> String {
+    let id = match &refused.id {
+        None => serde_json::Value::Null,
+        Some(RequestId::Number(number)) => (*number).into(),
+        Some(RequestId::Text(text)) => text.as_str().into(),
+    };
+    let message = format!("Header mismatch: {}", refused.mismatch);
+    serde_json::json!({
+        "jsonrpc": "2.0",
+        "id": id,
+        "error": {"code": HEADER_MISMATCH, "message": message},
+    })
+    .to_string()
 }
 
 /// One challenge (RFC 6750 §3, RFC 9728 §5.1) that every known client reads: `Bearer` first, all
 /// values quoted, an absolute metadata URL.
-fn challenge(error: Option<(ErrorCode, &str)>, resource: &Resource, bindings: &Bindings) -> String {
+fn challenge(
+    error: Option<(ErrorCode, &str)>,
+    scopes: &[String],
+    resource: &Resource,
+    bindings: &Bindings,
+) -> String {
     let metadata = format!(
         "resource_metadata=\"{}\"",
         resource.metadata.url.render(bindings)
     );
-    let scope =
-        (!resource.scopes.is_empty()).then(|| format!("scope=\"{}\"", resource.scopes.join(" ")));
+    let scope = (!scopes.is_empty()).then(|| format!("scope=\"{}\"", scopes.join(" ")));
     let mut parameters = Vec::with_capacity(4);
     match error {
         None => {

@@ -8,6 +8,7 @@ mod tests;
 
 use crate::claim::{ClaimPath, ClaimRule};
 use crate::config::{Config, IssuerId, ResourceId};
+use crate::mcp::OperationRule;
 use crate::reason::Reason;
 use crate::scope::ScopeHierarchy;
 use crate::template::Template;
@@ -33,6 +34,8 @@ pub struct Resource {
     pub issuers: Vec<IssuerId>,
     /// The scopes that every request needs.
     pub scopes: Vec<String>,
+    /// What single operations need beyond that.
+    pub operations: Vec<OperationRule>,
     /// Which scopes imply others.
     pub scope_hierarchy: ScopeHierarchy,
     /// What claims must say.

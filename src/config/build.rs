@@ -12,6 +12,7 @@ use super::{
 };
 use crate::claim::{ClaimPath, ClaimRule};
 use crate::keys::jwk::KeySet;
+use crate::mcp::{self, Needs, OperationRule, Pattern};
 use crate::resource::host::{HostPattern, Hosts};
 use crate::resource::metadata::{Members, Metadata, well_known_path};
 use crate::resource::path::PathPattern;
@@ -113,6 +114,7 @@ fn limits(raw: &raw::Limits) -> Result<Limits> {
     Ok(Limits {
         token_bytes: size("limits.token_bytes", raw.token_bytes)?,
         held_requests: size("limits.held_requests", raw.held_requests)?,
+        body_bytes: size("limits.body_bytes", raw.body_bytes)?,
     })
 }
 
@@ -389,6 +391,7 @@ fn resource(
             .map(|list| origins(&name("allowed_origins"), list))
             .transpose()?,
         identity_headers: identity_headers(&name("identity_headers"), raw.identity_headers)?,
+        operations: operations(&name("operations"), raw.operations, warnings)?,
         scope_hierarchy: ScopeHierarchy::new(&raw.scope_hierarchy),
         issuers: ids,
         label: raw.resource,
@@ -494,6 +497,64 @@ fn scopes(field: &str, list: &[String], warnings: &mut Vec<String>) -> Result<()
         }
     }
     Ok(())
+}
+
+fn operations(
+    field: &str,
+    rules: Vec<raw::OperationRule>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<OperationRule>> {
+    rules
+        .into_iter()
+        .enumerate()
+        .map(|(at, rule)| {
+            let name = |name: &str| format!("{field}[{at}].{name}");
+            if rule.method.trim().is_empty() {
+                return Err(value(
+                    &name("method"),
+                    &quoted(&rule.method),
+                    "a JSON-RPC method such as tools/call",
+                ));
+            }
+            let method = Pattern::new(&rule.method);
+            if let Some(of) = &rule.name {
+                if of.is_empty() {
+                    return Err(value(&name("name"), "an empty text", "a name, or none"));
+                }
+                if method.is_exact() && mcp::name_member(&rule.method).is_none() {
+                    return Err(value(
+                        &name("name"),
+                        &format!("a name for {}", quoted(&rule.method)),
+                        &format!("names for {} alone", mcp::NAMED_METHODS),
+                    ));
+                }
+            }
+            scopes(&name("scopes"), &rule.scopes, warnings)?;
+            let needs = match (rule.scopes.is_empty(), rule.deny) {
+                (false, false) => Needs::Scopes(rule.scopes),
+                (true, true) => Needs::Nothing,
+                (true, false) => {
+                    return Err(value(
+                        &name("scopes"),
+                        "none",
+                        "at least one scope, or `deny`: true",
+                    ));
+                }
+                (false, true) => {
+                    return Err(value(
+                        &name("deny"),
+                        "true beside `scopes`",
+                        "one of the two",
+                    ));
+                }
+            };
+            Ok(OperationRule {
+                method,
+                name: rule.name.as_deref().map(Pattern::new),
+                needs,
+            })
+        })
+        .collect()
 }
 
 fn claim_rules(

@@ -71,6 +71,10 @@ pub(super) struct Limits {
     /// How many requests may wait for keys at once, per worker; those beyond are answered 503.
     #[serde(default)]
     pub(super) held_requests: Number<1024, 1, 65_536>,
+    /// The longest request body that is read where `operations` need it, in bytes; longer ones are
+    /// answered 413. Envoy's buffer (`per_connection_buffer_limit_bytes`) must be longer.
+    #[serde(default)]
+    pub(super) body_bytes: Number<524_288, 1024, 16_777_216>,
 }
 
 #[derive(Deserialize)]
@@ -211,6 +215,10 @@ pub(super) struct Resource {
         schemars(inner(regex(pattern = super::schema::SCOPE)))
     )]
     pub(super) scopes_supported: Option<Vec<String>>,
+    /// What single operations need beyond `scopes`: a request needs what every rule asks for that
+    /// matches it.
+    #[serde(default)]
+    pub(super) operations: Vec<OperationRule>,
     /// Broader scopes, each with the narrower ones that it implies.
     #[serde(default)]
     #[cfg_attr(
@@ -250,6 +258,36 @@ pub(super) struct Resource {
     /// Whether CORS is answered here; else it is left to the server.
     #[serde(default = "yes")]
     pub(super) cors: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    derive(schemars::JsonSchema),
+    schemars(transform = super::schema::scopes_or_deny)
+)]
+pub(super) struct OperationRule {
+    /// The JSON-RPC method, such as tools/call; `*` stands for any characters.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(regex(pattern = super::schema::NOT_BLANK))
+    )]
+    pub(super) method: String,
+    /// Of what: the tool, the prompt, the URI of a resource, or the task; `*` stands for any
+    /// characters. Default: all.
+    #[cfg_attr(not(target_family = "wasm"), schemars(length(min = 1)))]
+    pub(super) name: Option<String>,
+    /// The scopes that it needs, all of them. Either this or `deny`.
+    #[serde(default)]
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(inner(regex(pattern = super::schema::SCOPE)))
+    )]
+    pub(super) scopes: Vec<String>,
+    /// `true`: nobody may, whatever the scopes.
+    #[serde(default)]
+    pub(super) deny: bool,
 }
 
 const fn yes() -> bool {

@@ -89,6 +89,21 @@ pub(super) fn one_source_of_keys(issuer: &mut Schema) {
     issuer.insert("oneOf".to_owned(), json!([fetched, inline]));
 }
 
+/// An operation needs scopes, or is denied: one of the two.
+pub(super) fn scopes_or_deny(rule: &mut Schema) {
+    let scopes = json!({
+        "title": "for those with scopes",
+        "properties": {"scopes": {"minItems": 1}, "deny": {"const": false}},
+        "required": ["scopes"],
+    });
+    let deny = json!({
+        "title": "for nobody",
+        "properties": {"scopes": {"maxItems": 0}, "deny": {"const": true}},
+        "required": ["deny"],
+    });
+    rule.insert("oneOf".to_owned(), json!([scopes, deny]));
+}
+
 pub(super) fn key_set(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": ["object", "null"],

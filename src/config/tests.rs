@@ -38,7 +38,8 @@ fn the_smallest_configuration_has_the_stated_defaults() {
         config.limits,
         Limits {
             token_bytes: 16_384,
-            held_requests: 1024
+            held_requests: 1024,
+            body_bytes: 524_288,
         }
     );
     assert_eq!(config.warnings, Vec::<String>::new());
@@ -383,6 +384,56 @@ fn broken() -> Vec<(Value, &'static str, &'static str)> {
             with("/limits", json!({"held_requests": 0})),
             "limits.held_requests",
             "1 to 65536",
+        ),
+        (
+            with(
+                "/resources/0/operations",
+                json!([{"method": " ", "scopes": ["a"]}]),
+            ),
+            "resources[0].operations[0].method",
+            "such as tools/call",
+        ),
+        (
+            with(
+                "/resources/0/operations",
+                json!([{"method": "tools/list", "name": "x", "scopes": ["a"]}]),
+            ),
+            "resources[0].operations[0].name",
+            "names for tools/call",
+        ),
+        (
+            with(
+                "/resources/0/operations",
+                json!([{"method": "tools/call", "name": "", "scopes": ["a"]}]),
+            ),
+            "resources[0].operations[0].name",
+            "a name, or none",
+        ),
+        (
+            with("/resources/0/operations", json!([{"method": "tools/call"}])),
+            "resources[0].operations[0].scopes",
+            "at least one scope",
+        ),
+        (
+            with(
+                "/resources/0/operations",
+                json!([{"method": "x", "scopes": ["a"], "deny": true}]),
+            ),
+            "resources[0].operations[0].deny",
+            "one of the two",
+        ),
+        (
+            with(
+                "/resources/0/operations",
+                json!([{"method": "x", "scopes": ["a b"]}]),
+            ),
+            "resources[0].operations[0].scopes",
+            "RFC 6749",
+        ),
+        (
+            with("/limits", json!({"body_bytes": 1})),
+            "limits.body_bytes",
+            "1024 to 16777216",
         ),
         (with("/mode", json!("off")), "mode", "unknown variant `off`"),
         (with("/enabled", json!("yes")), "enabled", "invalid type"),

@@ -161,6 +161,23 @@ pub(super) fn fetch_outcome(headers: usize, body_bytes: usize) -> FetchOutcome {
     }
 }
 
+/// What the host has received of a request so far, in bytes.
+pub(super) fn received() -> Option<u64> {
+    let bytes = hostcalls::get_property(vec!["request", "total_size"]).ok()??;
+    bytes.try_into().ok().map(u64::from_le_bytes)
+}
+
+/// A part of a request's body, within its callback.
+pub(super) fn request_body(start: usize, bytes: usize) -> Result<Vec<u8>> {
+    if bytes == 0 {
+        return Ok(Vec::new());
+    }
+    match hostcalls::get_buffer(BufferType::HttpRequestBody, start, bytes) {
+        Ok(Some(part)) if part.len() == bytes => Ok(part),
+        Ok(_) | Err(_) => Err(HostError),
+    }
+}
+
 /// Whether the operator says which plugins share data with this one, by a `vm_id`. Without one,
 /// every plugin of the proxy does: keys are not taken from those.
 pub(super) fn has_own_shared_data() -> bool {

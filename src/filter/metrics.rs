@@ -53,7 +53,7 @@ impl Metrics {
             Decision::Allow(_) => "allow",
             Decision::Refuse(..) => "refuse",
             Decision::Observe(..) => "observe",
-            Decision::Wait(_) => return,
+            Decision::Wait(_) | Decision::ReadBody(_) => return,
         };
         self.count(config, Series::Requests(label));
         if let Decision::Refuse(refusal, _) | Decision::Observe(refusal, _) = decision {

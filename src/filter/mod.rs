@@ -4,6 +4,7 @@
 //! A root context for each configuration owns the [`worker::Worker`]; streams borrow it. Fetches
 //! are sent by the root alone, because the SDK drops the answer to a stream that has ended.
 
+mod body;
 mod host;
 mod metrics;
 mod root;

@@ -30,6 +30,20 @@ impl Stream {
     fn action(&self) -> Action {
         match self.phase.get() {
             Phase::Stopped => Action::Pause,
+            Phase::HeadersForwarded | Phase::Forwarded => Action::Continue,
+        }
+    }
+
+    /// More of the body has come, or its end.
+    fn body(&mut self, bytes: Option<usize>, ends: bool) -> Action {
+        if self.phase.get() != Phase::Forwarded
+            && let Ok(mut worker) = self.worker.try_borrow_mut()
+            && let Some(worker) = worker.as_mut()
+        {
+            worker.body(self.id, bytes, ends);
+        }
+        match self.phase.get() {
+            Phase::Stopped | Phase::HeadersForwarded => Action::Pause,
             Phase::Forwarded => Action::Continue,
         }
     }
@@ -47,11 +61,11 @@ impl Context for Stream {
 }
 
 impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
+    fn on_http_request_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
         let decided = match self.worker.try_borrow_mut() {
             Ok(mut worker) => match worker.as_mut() {
                 Some(worker) => {
-                    worker.begin(self.id, &self.phase);
+                    worker.begin(self.id, end_of_stream, &self.phase);
                     true
                 }
                 None => false,
@@ -67,12 +81,12 @@ impl HttpContext for Stream {
         self.action()
     }
 
-    // A host that is told to go on with paused headers may still send bodies here.
-    fn on_http_request_body(&mut self, _body_bytes: usize, _end_of_stream: bool) -> Action {
-        self.action()
+    // Bodies come here also while headers are paused, if the host is set to do that.
+    fn on_http_request_body(&mut self, body_bytes: usize, end_of_stream: bool) -> Action {
+        self.body(Some(body_bytes), end_of_stream)
     }
 
     fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
-        self.action()
+        self.body(None, true)
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use log::{Level, debug, error, info, log, warn};
 
+use super::body::{Bodies, PROBE, Reading};
 use super::host::{self, Mark};
 use super::metrics::Metrics;
 use crate::config::{Config, IssuerId, KeySource};
@@ -31,27 +32,33 @@ const SHORTEST_TICK: Duration = Duration::from_millis(1);
 pub(super) enum Phase {
     /// Not decided, or answered here: nothing of it may go on.
     Stopped,
+    /// Its headers were sent on their way, its body waits for a decision.
+    HeadersForwarded,
     /// Sent on its way.
     Forwarded,
 }
 
 /// A request that waits, with what is needed to decide again.
 pub(super) struct HeldRequest {
-    route: Route,
-    head: Head,
-    phase: Rc<Cell<Phase>>,
+    pub(super) route: Route,
+    pub(super) head: Head,
+    /// Whether it has no body.
+    pub(super) ends: bool,
+    pub(super) phase: Rc<Cell<Phase>>,
 }
 
 /// What one worker has for one configuration.
 pub(super) struct Worker {
     root: u32,
-    config: Config,
+    pub(super) config: Config,
     needs_authority: bool,
     keys: Keys,
     held: Held<HeldRequest>,
     /// The host's token of each call under way.
     calls: BTreeMap<u32, FetchId>,
     metrics: Metrics,
+    pub(super) reading: BTreeMap<StreamId, Reading>,
+    pub(super) bodies: Bodies,
 }
 
 impl Worker {
@@ -71,12 +78,14 @@ impl Worker {
             held: Held::new(config.limits.held_requests),
             calls: BTreeMap::new(),
             metrics: Metrics::default(),
+            reading: BTreeMap::new(),
+            bodies: Bodies::Unknown,
             config,
         }
     }
 
     /// A request's headers have come. Called in the context of its stream.
-    pub(super) fn begin(&mut self, stream: StreamId, phase: &Rc<Cell<Phase>>) {
+    pub(super) fn begin(&mut self, stream: StreamId, ends: bool, phase: &Rc<Cell<Phase>>) {
         let Ok(path) = host::request_header(":path") else {
             return self.give_up(phase);
         };
@@ -100,11 +109,18 @@ impl Worker {
         let Ok(head) = host::request_head() else {
             return self.give_up(phase);
         };
-        self.decide(stream, route, head, phase, None);
+        let request = HeldRequest {
+            route,
+            head,
+            ends,
+            phase: Rc::clone(phase),
+        };
+        self.decide(stream, request, None);
     }
 
     /// A stream has ended.
     pub(super) fn end(&mut self, stream: StreamId) {
+        self.reading.remove(&stream);
         if self.held.forget(stream) {
             self.metrics.held(&self.config, self.held.len());
         }
@@ -117,13 +133,17 @@ impl Worker {
         self.work(now);
         for (stream, _, request) in self.held.take_overdue(now) {
             self.on_behalf_of(stream, |worker| {
-                let HeldRequest { route, head, phase } = request;
+                let HeldRequest {
+                    route, head, phase, ..
+                } = request;
+                worker.reading.remove(&stream);
                 let decision =
                     gate::refuse(&worker.config, &route, &head, Reason::KeysUnavailable, now);
                 worker.carry_out_later(decision, &head, &phase);
             });
         }
         self.metrics.held(&self.config, self.held.len());
+        self.probe_bodies();
         for (issuer, status) in self.keys.status(now) {
             self.metrics.key_status(&self.config, issuer, status);
         }
@@ -151,7 +171,9 @@ impl Worker {
 
     /// Sets the next tick to when something is to be done.
     pub(super) fn plan(&self, now: UnixNanos) {
-        let next = [self.keys.poll_timeout(), self.held.poll_timeout()]
+        let probe = (self.bodies == Bodies::Unknown && self.awaits_bodies())
+            .then(|| now.saturating_add(PROBE));
+        let next = [self.keys.poll_timeout(), self.held.poll_timeout(), probe]
             .into_iter()
             .flatten()
             .min();
@@ -198,8 +220,7 @@ impl Worker {
     fn wake(&mut self, issuer: IssuerId, now: UnixNanos) {
         for (stream, deadline, request) in self.held.take_for(issuer) {
             self.on_behalf_of(stream, |worker| {
-                let HeldRequest { route, head, phase } = request;
-                worker.decide(stream, route, head, &phase, Some((deadline, now)));
+                worker.decide(stream, request, Some((deadline, now)));
             });
         }
         self.metrics.held(&self.config, self.held.len());
@@ -209,37 +230,42 @@ impl Worker {
     fn decide(
         &mut self,
         stream: StreamId,
-        route: Route,
-        head: Head,
-        phase: &Rc<Cell<Phase>>,
+        request: HeldRequest,
         again: Option<(UnixNanos, UnixNanos)>,
     ) {
         let now = again.map_or_else(host::now, |(_, now)| now);
-        let mut decision = gate::decide(&self.config, &route, &head, &mut self.keys, now);
+        let HeldRequest {
+            route, head, phase, ..
+        } = &request;
+        let mut decision = gate::decide(&self.config, route, head, &mut self.keys, now);
+        if let Decision::ReadBody(pending) = decision {
+            return self.read_body(stream, request, pending, now, again.is_some());
+        }
         if let Decision::Wait(issuer) = decision {
             let deadline =
                 again.map_or_else(|| self.deadline(issuer, now), |(deadline, _)| deadline);
-            let request = HeldRequest {
-                route,
-                head,
-                phase: Rc::clone(phase),
-            };
+            let phase = Rc::clone(phase);
+            if gate::needs_body(&self.config, route) {
+                self.reading.entry(stream).or_insert_with(Reading::begin);
+            }
             match self.held.hold(stream, issuer, deadline, request) {
                 Ok(()) => {
                     self.metrics.held(&self.config, self.held.len());
                     return self.plan(now);
                 }
                 Err(Full(HeldRequest { route, head, .. })) => {
+                    self.reading.remove(&stream);
                     decision =
                         gate::refuse(&self.config, &route, &head, Reason::TooManyWaiting, now);
-                    return self.carry_out(decision, Some(&head), phase);
+                    return self.carry_out(decision, Some(&head), &phase);
                 }
             }
         }
+        self.reading.remove(&stream);
         if again.is_some() {
-            self.carry_out_later(decision, &head, phase);
+            self.carry_out_later(decision, head, phase);
         } else {
-            self.carry_out(decision, Some(&head), phase);
+            self.carry_out(decision, Some(head), phase);
         }
     }
 
@@ -251,14 +277,24 @@ impl Worker {
     }
 
     /// Carries out a decision on a stream whose headers were paused.
-    fn carry_out_later(&mut self, decision: Decision, head: &Head, phase: &Rc<Cell<Phase>>) {
+    pub(super) fn carry_out_later(
+        &mut self,
+        decision: Decision,
+        head: &Head,
+        phase: &Rc<Cell<Phase>>,
+    ) {
         self.carry_out(decision, Some(head), phase);
         if phase.get() == Phase::Forwarded && host::resume_request().is_err() {
             error!("the host did not resume a request");
         }
     }
 
-    fn carry_out(&mut self, decision: Decision, head: Option<&Head>, phase: &Rc<Cell<Phase>>) {
+    pub(super) fn carry_out(
+        &mut self,
+        decision: Decision,
+        head: Option<&Head>,
+        phase: &Rc<Cell<Phase>>,
+    ) {
         self.metrics.decided(&self.config, &decision);
         let forwarded = match &decision {
             Decision::Pass => host::mark(Mark::Pass),
@@ -277,12 +313,27 @@ impl Worker {
                 return self.send(reply);
             }
             // Held by the caller: it stays stopped.
-            Decision::Wait(_) => return,
+            Decision::Wait(_) | Decision::ReadBody(_) => return,
         };
         match forwarded {
             Ok(()) => phase.set(Phase::Forwarded),
             Err(host::HostError) => self.give_up(phase),
         }
+    }
+
+    /// Lets the body follow headers that were sent on before.
+    pub(super) fn carry_out_body(
+        &mut self,
+        decision: &Decision,
+        head: &Head,
+        phase: &Rc<Cell<Phase>>,
+    ) {
+        self.metrics.decided(&self.config, decision);
+        if let Decision::Observe(refusal, _) = decision {
+            self.log_refusal(refusal, Some(head));
+            host::mark_reason(refusal.reason.label());
+        }
+        phase.set(Phase::Forwarded);
     }
 
     fn send(&self, reply: &crate::reply::Reply) {
@@ -292,14 +343,14 @@ impl Worker {
     }
 
     /// The host failed: the request was not judged, so it does not pass.
-    fn give_up(&self, phase: &Rc<Cell<Phase>>) {
+    pub(super) fn give_up(&self, phase: &Rc<Cell<Phase>>) {
         phase.set(Phase::Stopped);
         error!("a host call failed: the request is refused");
         self.send(&crate::reply::internal());
     }
 
     /// Runs `act` in the context of a stream, then returns to the root's.
-    fn on_behalf_of(&mut self, stream: StreamId, act: impl FnOnce(&mut Self)) {
+    pub(super) fn on_behalf_of(&mut self, stream: StreamId, act: impl FnOnce(&mut Self)) {
         if host::act_for(stream.0).is_ok() {
             act(self);
         }

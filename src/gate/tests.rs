@@ -74,17 +74,53 @@ impl Case {
         self.header("authorization", format!("Bearer {token}"))
     }
 
-    fn decide(&self) -> Decision {
+    /// Decides on the headers, and on the body where it is asked for.
+    fn decide_with(&self, body: &str) -> Decision {
+        let config = self.config();
+        let (route, head) = (self.route(&config), self.head());
+        let mut keys = Keys::new(&config, NOW, 0);
+        match decide(&config, &route, &head, &mut keys, NOW) {
+            Decision::ReadBody(pending) => {
+                let body = if body.len() > config.limits.body_bytes {
+                    Body::TooLarge
+                } else {
+                    Body::Whole(body.as_bytes())
+                };
+                decide_operation(&config, &route, &head, pending, body, NOW)
+            }
+            other => panic!("expected to read the body, got {other:?}"),
+        }
+    }
+
+    fn refused_with(&self, body: &str) -> (Refusal, Reply) {
+        match self.decide_with(body) {
+            Decision::Refuse(refusal, reply) => (refusal, reply),
+            other => panic!("expected a refusal, got {other:?}"),
+        }
+    }
+
+    fn config(&self) -> Config {
         let mut config = json!({"issuers": [self.issuer], "resources": [self.resource]});
         for (name, value) in self.global.as_object().unwrap() {
             config[name] = value.clone();
         }
-        let config = Config::parse(config.to_string().as_bytes()).unwrap();
-        let mut keys = Keys::new(&config, NOW, 0);
+        Config::parse(config.to_string().as_bytes()).unwrap()
+    }
+
+    fn route(&self, config: &Config) -> Route {
+        route(config, Some(self.path.as_bytes()), Authority::NotRead)
+    }
+
+    fn head(&self) -> Head {
         let mut headers = vec![(":method".to_owned(), self.method.as_bytes().to_vec())];
         headers.extend(self.headers.iter().cloned());
-        let route = route(&config, Some(self.path.as_bytes()), Authority::NotRead);
-        decide(&config, &route, &Head::new(headers), &mut keys, NOW)
+        Head::new(headers)
+    }
+
+    fn decide(&self) -> Decision {
+        let config = self.config();
+        let mut keys = Keys::new(&config, NOW, 0);
+        decide(&config, &self.route(&config), &self.head(), &mut keys, NOW)
     }
 
     fn refused(&self) -> (Reason, Reply) {
@@ -611,5 +647,150 @@ fn every_reason_is_consistent() {
         );
         assert_eq!(answer.status == 503, reason.fault() == Fault::Outage);
         assert!(answer.status != 404);
+    }
+}
+
+/// Tools behind scopes; the token of [`claims`] has `mcp:read` and `mcp:write`.
+fn with_operations() -> Case {
+    Case::new()
+        .resource("scopes", json!(["mcp:read"]))
+        .resource("scope_hierarchy", json!({"mcp:write": ["mcp:append"]}))
+        .resource(
+            "operations",
+            json!([
+                {"method": "tools/call", "name": "delete_*", "scopes": ["mcp:admin"]},
+                {"method": "tools/call", "name": "*_all", "scopes": ["mcp:bulk", "mcp:admin"]},
+                {"method": "tools/call", "name": "append", "scopes": ["mcp:append"]},
+                {"method": "prompts/*", "scopes": ["mcp:prompts"]},
+                {"method": "tools/call", "name": "shell", "deny": true},
+            ]),
+        )
+        .bearer(&token(&claims()))
+}
+
+fn call(tool: &str) -> String {
+    json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": tool}}).to_string()
+}
+
+#[test]
+fn an_operation_needs_what_its_rules_ask_for() {
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
+    for body in [&call("echo"), &call("append"), &list] {
+        match with_operations().decide_with(body) {
+            Decision::Allow(edits) => {
+                assert!(edits.remove.contains(&"authorization".to_owned()));
+                assert!(
+                    edits
+                        .set
+                        .contains(&("x-mcp-sub".to_owned(), "alice".to_owned()))
+                );
+            }
+            other => panic!("{body}: {other:?}"),
+        }
+    }
+    let prompt = json!({"jsonrpc": "2.0", "id": 1, "method": "prompts/list"}).to_string();
+    let batch = format!("[{},{}]", call("echo"), call("delete_one"));
+    for (body, scopes) in [
+        (call("delete_one"), "mcp:read mcp:admin"),
+        (call("delete_all"), "mcp:read mcp:admin mcp:bulk"),
+        (prompt, "mcp:read mcp:prompts"),
+        (batch, "mcp:read mcp:admin"),
+    ] {
+        let (refusal, reply) = with_operations().refused_with(&body);
+        assert_eq!(refusal.reason, Reason::ScopeInsufficient);
+        assert_eq!(reply.status, 403);
+        assert_eq!(
+            header(&reply, "www-authenticate").unwrap(),
+            format!(
+                "Bearer error=\"insufficient_scope\", scope=\"{scopes}\", \
+                 resource_metadata=\"{METADATA}\", \
+                 error_description=\"The access token lacks a scope that this request needs\""
+            )
+        );
+    }
+}
+
+#[test]
+fn what_is_denied_to_everybody_is_403_without_a_challenge() {
+    let (refusal, reply) = with_operations().refused_with(&call("shell"));
+    assert_eq!(refusal.reason, Reason::OperationNotAllowed);
+    assert_eq!(refusal.found.as_deref(), Some("\"tools/call\" \"shell\""));
+    assert_eq!(
+        (reply.status, header(&reply, "www-authenticate")),
+        (403, None)
+    );
+}
+
+#[test]
+fn a_bad_token_is_refused_before_any_body_is_read() {
+    let case = Case::new().resource("operations", json!([{"method": "*", "scopes": ["a"]}]));
+    assert_eq!(case.refused().0, Reason::CredentialsMissing);
+    let mut expired = claims();
+    expired["exp"] = json!(1);
+    assert_eq!(case.bearer(&token(&expired)).refused().0, Reason::Expired);
+}
+
+#[test]
+fn a_body_that_cannot_be_judged_is_refused() {
+    for body in ["", "x", "{}", &call("a")[1..]] {
+        let (refusal, reply) = with_operations().refused_with(body);
+        assert_eq!((refusal.reason, reply.status), (Reason::BodyMalformed, 400));
+    }
+    let (refusal, reply) = with_operations().refused_with(&call(&"x".repeat(600_000)));
+    assert_eq!((refusal.reason, reply.status), (Reason::BodyTooLarge, 413));
+    let announced = with_operations().header("content-length", "524289");
+    assert_eq!(announced.refused().0, Reason::BodyTooLarge);
+    assert!(matches!(
+        with_operations()
+            .header("content-length", "524288")
+            .decide(),
+        Decision::ReadBody(_)
+    ));
+}
+
+#[test]
+fn requests_without_a_body_ask_for_no_operation() {
+    for method in ["GET", "DELETE", "HEAD"] {
+        let case = with_operations().at(method, "/mcp");
+        assert!(
+            matches!(case.decide_with(""), Decision::Allow(_)),
+            "{method}"
+        );
+        // With one they are judged by it.
+        let (refusal, _) = case.refused_with(&call("delete_one"));
+        assert_eq!(refusal.reason, Reason::ScopeInsufficient);
+    }
+    let poor = with_operations()
+        .at("GET", "/mcp")
+        .resource("scopes", json!(["mcp:other"]));
+    assert_eq!(poor.refused_with("").0.reason, Reason::ScopeInsufficient);
+}
+
+#[test]
+fn headers_that_disagree_with_the_body_are_a_json_rpc_error() {
+    let case = with_operations()
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", "tools/list");
+    let (refusal, reply) = case.refused_with(&call("echo"));
+    assert_eq!(
+        (refusal.reason, reply.status),
+        (Reason::HeaderMismatch, 400)
+    );
+    let body: Value = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!(
+        body,
+        json!({"jsonrpc": "2.0", "id": 7, "error": {
+            "code": -32020, "message": "Header mismatch: Mcp-Method and the body disagree"}})
+    );
+}
+
+#[test]
+fn observing_forwards_what_an_operation_lacks() {
+    let case = with_operations().global("mode", json!("observe"));
+    for body in [call("delete_one"), call("shell"), "x".to_owned()] {
+        assert!(
+            matches!(case.decide_with(&body), Decision::Observe(..)),
+            "{body}"
+        );
     }
 }

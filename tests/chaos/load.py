@@ -1,216 +1,179 @@
-"""Requests at a steady rate, from a process of their own, over connections that are kept.
-
-A request's latency runs from when it was due: a server that stalls is not spared the requests that
-it kept from being sent.
-"""
+"""Load from a process of its own, and what came of it."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import contextlib
-import json
-import multiprocessing
-import os
+import itertools
+import math
+import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
 
-LOST = 0
-"""In place of the status of a request that was never answered."""
+from support.processes import Child
+from support.waiting import until
 
+from .control import LOST, RECORD, RETRIED, ControlBlock, Lane, Orders, Sample
 
-@dataclass
-class Answer:
-    due: float
-    status: int
-    latency: float
+TESTS = Path(__file__).resolve().parents[1]
+CONNECTIONS = 64
 
-
-@dataclass
-class Result:
-    answers: list[Answer] = field(default_factory=list)
-
-    @property
-    def statuses(self) -> Counter[int]:
-        return Counter(answer.status for answer in self.answers)
-
-    def latencies(self, begin: float = 0.0, end: float = float("inf")) -> list[float]:
-        return [one.latency for one in self.answers if begin <= one.due < end]
-
-    def between(self, begin: float, end: float) -> Result:
-        return Result([one for one in self.answers if begin <= one.due < end])
+_numbers = itertools.count(1)
 
 
 class Load:
-    """Good traffic with one token, which can be changed; or, with `random_kids`, a storm."""
+    """Runs from its start until `stop`; `samples` are there while it runs."""
 
     def __init__(
         self,
+        directory: Path,
         port: int,
-        token: str,
+        lanes: Sequence[Lane],
         *,
         rate: float,
-        connections: int = 32,
-        random_kids: bool = False,
+        connections: int = CONNECTIONS,
     ) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_main, args=(theirs, port, token, rate, connections, random_kids), daemon=True
-        )
-        self._process.start()
-        theirs.close()
-        self._ask("start")
+        name = f"load-{next(_numbers)}"
+        self._directory = directory / name
+        self._directory.mkdir(parents=True)
+        self._control = ControlBlock(self._directory / "control", create=True)
+        self._orders = Orders(0, rate, lanes)
+        self._control.write(self._orders)
+        self._samples: list[Sample] = []
+        self._child = Child(
+            name,
+            [
+                sys.executable, "-m", "chaos.load_process",
+                self._directory, str(port), str(connections),
+            ],
+            self._directory,
+            environment={"PYTHONPATH": str(TESTS)},
+        )  # fmt: skip
+        try:
+            self._child.first_json_line()
+        except BaseException:
+            self.__exit__()
+            raise
+        self._results = (self._directory / "results").open("rb")
+        self._rest = b""
 
-    def switch(self, token: str) -> None:
-        """From now on. What is under way with the old token has ended before."""
-        self._ask("switch", token)
+    @property
+    def pid(self) -> int:
+        return self._child.pid
 
-    def pause(self) -> None:
-        """Returns once nothing is under way."""
-        self._ask("pause")
+    @property
+    def generation(self) -> int:
+        return self._orders.generation
 
-    def resume(self) -> None:
-        self._ask("resume")
+    def switch(self, lanes: Sequence[Lane]) -> int:
+        """From the next request on; returns the generation of those requests."""
+        self._orders = replace(self._orders, lanes=lanes, generation=self._orders.generation + 1)
+        self._control.write(self._orders)
+        return self._orders.generation
 
-    def sent(self) -> int:
-        return self._ask("sent")
+    def samples(self) -> list[Sample]:
+        """All requests answered so far, in the order of their answers."""
+        data = self._rest + self._results.read()
+        whole = len(data) - len(data) % RECORD.size
+        self._rest = data[whole:]
+        self._samples += map(Sample._make, RECORD.iter_unpack(data[:whole]))
+        return self._samples
 
-    def stop(self) -> Result:
-        rows = self._ask("stop")
-        self._process.join(10)
-        return Result([Answer(*row) for row in rows])
-
-    def _ask(self, *command: Any) -> Any:
-        self._pipe.send(command)
-        if not self._pipe.poll(60):
-            raise TimeoutError(f"the load does not answer to {command[0]}")
-        return self._pipe.recv()
-
-
-def _main(
-    pipe: Connection, port: int, token: str, rate: float, connections: int, random_kids: bool
-) -> None:
-    with contextlib.suppress(EOFError, KeyboardInterrupt):
-        asyncio.run(_Generator(pipe, port, token, rate, connections, random_kids).run())
-
-
-class _Generator:
-    def __init__(
+    def until(
         self,
-        pipe: Connection,
-        port: int,
-        token: str,
-        rate: float,
-        connections: int,
-        random_kids: bool,
+        condition: Callable[[list[Sample]], bool],
+        what: str,
+        timeout: float = 30.0,
     ) -> None:
-        self.pipe, self.port, self.rate, self.connections = pipe, port, rate, connections
-        self.random_kids = random_kids
-        self.header = json.loads(_decode(token.split(".")[0]))
-        self.rest = token.partition(".")[2]
-        self.request = _request(token)
-        self.rows: list[tuple[float, int, float]] = []
-        self.running = asyncio.Event()
-        self.begun = self.busy = 0
-        self.next_due = 0.0
+        """Waits until the samples fulfil a condition."""
 
-    async def run(self) -> None:
-        loop = asyncio.get_running_loop()
-        commands: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
-        loop.add_reader(self.pipe.fileno(), lambda: commands.put_nowait(self.pipe.recv()))
-        workers = [asyncio.create_task(self._worker()) for _ in range(self.connections)]
-        while True:
-            command, *arguments = await commands.get()
-            answer: Any = None
-            match command:
-                case "start" | "resume":
-                    self.next_due = time.monotonic()
-                    self.running.set()
-                case "pause":
-                    await self._rest()
-                case "switch":
-                    was_running = self.running.is_set()
-                    await self._rest()
-                    self.request = _request(arguments[0])
-                    if was_running:
-                        self.next_due = time.monotonic()
-                        self.running.set()
-                case "sent":
-                    answer = self.begun
-                case "stop":
-                    await self._rest()
-                    for worker in workers:
-                        worker.cancel()
-                    self.pipe.send(self.rows)
-                    return
-            self.pipe.send(answer)
+        def fulfilled() -> bool:
+            self._child.check()
+            return condition(self.samples())
 
-    async def _rest(self) -> None:
-        self.running.clear()
-        while self.busy:
-            await asyncio.sleep(0.001)
+        until(fulfilled, what, timeout=timeout, interval=0.03)
 
-    async def _worker(self) -> None:
-        connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        while True:
-            await self.running.wait()
-            due = self.next_due
-            self.next_due += 1 / self.rate
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            if not self.running.is_set():
-                continue
-            self.busy += 1
-            self.begun += 1
-            status = LOST
-            try:
-                # A kept connection may be closed in the very moment it is used: one more try.
-                for _ in range(2):
-                    try:
-                        if connection is None:
-                            connection = await asyncio.open_connection("127.0.0.1", self.port)
-                        status, keep = await asyncio.wait_for(self._exchange(*connection), 40)
-                        if not keep:
-                            connection[1].close()
-                            connection = None
-                        break
-                    except (OSError, EOFError, TimeoutError):
-                        if connection is not None:
-                            connection[1].close()
-                            connection = None
-            finally:
-                self.rows.append((due, status, time.monotonic() - due))
-                self.busy -= 1
+    def until_more(self, count: int, timeout: float = 60.0) -> None:
+        wanted = len(self.samples()) + count
+        self.until(lambda samples: len(samples) >= wanted, f"{count} more answers", timeout)
 
-    async def _exchange(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> tuple[int, bool]:
-        writer.write(self._random() if self.random_kids else self.request)
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = 0
-        for line in head.split(b"\r\n"):
-            if line.startswith(b"content-length:"):
-                length = int(line[15:])
-        await reader.readexactly(length)
-        return int(head[9:12]), b"connection: close" not in head
+    def until_answered(self, since: float, lanes: int = 1, timeout: float = 30.0) -> None:
+        """Waits until each lane had a 200 for a request that was sent after `since`."""
+        self.until(
+            lambda samples: (
+                {one.lane for one in samples if one.sent >= since and one.status == 200}
+                >= set(range(lanes))
+            ),
+            "an answer 200 of every kind",
+            timeout,
+        )
 
-    def _random(self) -> bytes:
-        header = {**self.header, "kid": os.urandom(12).hex()}
-        return _request(f"{_encode(json.dumps(header).encode())}.{self.rest}")
+    def run_for(self, seconds: float) -> None:
+        """Waits until answers to requests sent in these seconds are there."""
+        end = time.monotonic() + seconds
+        self.until(
+            lambda samples: bool(samples) and samples[-1].sent >= end,
+            f"{seconds:g} s of load",
+            timeout=seconds + 30,
+        )
+
+    def stop(self) -> list[Sample]:
+        """Lets every request under way be answered, and returns all samples."""
+        self._control.write(replace(self._orders, stop=True))
+        if (code := self._child.wait(30)) != 0:
+            raise RuntimeError(f"the load generator ended with status {code}: {self._child.log()}")
+        return self.samples()
+
+    def reason(self, sample: Sample) -> str:
+        return (self._directory / "reasons").read_text().split("\n")[sample.reason]
+
+    def summary(self, samples: Iterable[Sample]) -> str:
+        """Such as `200: 5000, 503 (The keys ...): 3`."""
+        counted = Counter((one.status, one.reason) for one in samples)
+        reasons = (self._directory / "reasons").read_text().split("\n")
+        parts = [
+            f"{status or 'lost'}{f' ({reasons[reason]})' if reasons[reason] else ''}: {count}"
+            for (status, reason), count in sorted(counted.items())
+        ]
+        return ", ".join(parts) or "none"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.stop()
+        self._control.close()
 
 
-def _request(token: str) -> bytes:
-    return (
-        f"GET /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n\r\n"
-    ).encode()
+def refused(samples: Iterable[Sample]) -> list[Sample]:
+    """Those without a 200, the lost ones included."""
+    return [one for one in samples if one.status != 200]
 
 
-def _encode(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+def lost(samples: Iterable[Sample]) -> list[Sample]:
+    return [one for one in samples if one.status == LOST]
 
 
-def _decode(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+def retried(samples: Iterable[Sample]) -> int:
+    return sum(1 for one in samples if one.flags & RETRIED)
+
+
+def statuses(samples: Iterable[Sample]) -> dict[int, int]:
+    return dict(sorted(Counter(one.status for one in samples).items()))
+
+
+def pace(samples: Iterable[Sample]) -> str:
+    """How late requests were sent: on a busy machine latencies are the machine's, not Envoy's."""
+    delays = sorted(one.sent - one.due for one in samples)
+    late = delays[int(len(delays) * 0.99)] if delays else math.nan
+    return f"1 of 100 requests was sent {late * 1000:.1f} ms late or later"
+
+
+def percentile(samples: Iterable[Sample], percent: float) -> float:
+    """Of the latency, in seconds; not a number if there are no samples."""
+    latencies = sorted(one.latency for one in samples)
+    if not latencies:
+        return math.nan
+    return latencies[min(len(latencies) - 1, math.ceil(len(latencies) * percent / 100) - 1)]

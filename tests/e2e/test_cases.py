@@ -87,6 +87,11 @@ def test_every_reason_that_data_can_cause_has_a_case() -> None:
         "path_missing",
         "host_invalid",
         "keys_stale",
+        "key_pending",
+        "operation_not_allowed",
+        "body_too_large",
+        "body_malformed",
+        "header_mismatch",
         "too_many_waiting",
         "internal",
     }

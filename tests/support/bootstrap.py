@@ -50,6 +50,8 @@ class Listener:
     """HTTP filters in front of the one under test."""
     between: Sequence[Json] = ()
     """HTTP filters between the interlock and the router."""
+    holds_headers: bool = False
+    """`allow_on_headers_stop_iteration`: whether bodies come while headers wait."""
     exact_balance: bool = False
     """Whether every worker gets as many connections as any other."""
     manager: Mapping[str, Any] = field(default_factory=dict)
@@ -67,6 +69,7 @@ def wasm_filter(listener: Listener) -> Json:
                 "name": "mcp_auth",
                 "root_id": "mcp_auth",
                 "failure_policy": listener.failure_policy,
+                **({"allow_on_headers_stop_iteration": True} if listener.holds_headers else {}),
                 "vm_config": {
                     "vm_id": listener.vm_id,
                     "runtime": "envoy.wasm.runtime.v8",

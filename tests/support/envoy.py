@@ -123,6 +123,10 @@ class Envoy:
     def pid(self) -> int:
         return self._child.pid
 
+    @property
+    def directory(self) -> Path:
+        return self._directory
+
     def log(self) -> str:
         return self._child.log()
 

@@ -1,7 +1,7 @@
 """An authorization server reduced to its published documents, with faults to switch on.
 
-Serves discovery (RFC 8414 and OpenID Connect) and a JWK set, counts who asks for what, and
-misbehaves on request, while it runs, per kind of document.
+Serves discovery (RFC 8414 and OpenID Connect) and a JWK set, notes what is asked for and when,
+and misbehaves on request, while it runs, per kind of document.
 """
 
 from __future__ import annotations
@@ -44,6 +44,12 @@ class Fault(Enum):
 
 HUGE_BYTES = 10 * 1024 * 1024
 
+# Slow enough that no fetch ends within its timeout, and too fast for an idle timeout to help.
+_DRIP_SECONDS = 0.1
+# 100 MB per second: soon beyond what any client should keep.
+_ENDLESS_PIECE = b" " * 1048576
+_ENDLESS_SECONDS = 0.01
+
 
 @dataclass
 class Behaviour:
@@ -59,11 +65,15 @@ class _State:
     keys: list[dict[str, Any]]
     discovery: Behaviour = field(default_factory=Behaviour)
     jwks: Behaviour = field(default_factory=Behaviour)
-    fetches: Counter[str] = field(default_factory=Counter)
+    asked: list[tuple[str, float]] = field(default_factory=list)
+    """What was asked for, and when."""
 
 
 class KeyServer:
-    """`path` is the issuer's path component, such as `/tenant`; empty for a bare origin."""
+    """`path` is the issuer's path component, such as `/tenant`; empty for a bare origin.
+
+    The JWK set is served with any query.
+    """
 
     def __init__(
         self,
@@ -149,14 +159,22 @@ class KeyServer:
         threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
 
     def fetches(self, path: str | None = None) -> int:
-        """How often a path (default: the JWK set's) was asked for."""
-        with self._lock:
-            return self._state.fetches[path or self.jwks_path]
+        """How often a path (default: the JWK set's) was asked for, with any query."""
+        return len(self.fetch_times(path))
 
     def fetched(self) -> dict[str, int]:
-        """Every path asked for, with how often."""
+        """Every path asked for, with its query and how often."""
         with self._lock:
-            return dict(self._state.fetches)
+            return dict(Counter(path for path, _ in self._state.asked))
+
+    def fetch_times(self, path: str | None = None) -> list[float]:
+        """When a path (default: the JWK set's) was asked for, by the monotonic clock.
+
+        Without a query it stands for the path with any.
+        """
+        wanted = path or self.jwks_path
+        with self._lock:
+            return [at for one, at in self._state.asked if wanted in (one, one.partition("?")[0])]
 
     def wait_for_fetches(self, count: int, path: str | None = None, timeout: float = 10) -> None:
         wanted = path or self.jwks_path
@@ -200,11 +218,10 @@ class KeyServer:
 
     def _answer(self, connection: socket.socket, path: str) -> bool:
         """Answers one request; False to close the connection."""
-        path = path.partition("?")[0]
         with self._lock:
-            self._state.fetches[path] += 1
+            self._state.asked.append((path, time.monotonic()))
             is_discovery = path in self._discovery_paths
-            if not is_discovery and path != self.jwks_path:
+            if not is_discovery and path.partition("?")[0] != self.jwks_path:
                 connection.sendall(_response(404, b'{"error":"not_found"}'))
                 return True
             behaviour = self._state.discovery if is_discovery else self._state.jwks
@@ -213,6 +230,17 @@ class KeyServer:
             released.wait(behaviour.delay_seconds)
         if behaviour.fault is Fault.HANG:
             released.wait()
+            return False
+        if behaviour.fault in (Fault.DRIP, Fault.ENDLESS):
+            # Without a length, the body lasts as long as the connection.
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n")
+            piece, pause = (
+                (b" ", _DRIP_SECONDS)
+                if behaviour.fault is Fault.DRIP
+                else (_ENDLESS_PIECE, _ENDLESS_SECONDS)
+            )
+            while not released.wait(pause):
+                connection.sendall(piece)
             return False
         return self._send(connection, behaviour, is_discovery)
 
@@ -255,16 +283,7 @@ class KeyServer:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 time.sleep(0.05)  # the headers must be read before the reset discards them
                 return False
-            case Fault.ENDLESS:
-                connection.sendall(_response(200, b"", {**headers, "transfer-encoding": "chunked"}))
-                while True:  # until the other side has had enough
-                    connection.sendall(b"4000\r\n" + b" " * 0x4000 + b"\r\n")
-            case Fault.DRIP:
-                for byte in ok(document):
-                    connection.sendall(bytes([byte]))
-                    time.sleep(0.1)
-                return True
-            case Fault.CLOSE | Fault.HANG:
+            case Fault.CLOSE | Fault.HANG | Fault.DRIP | Fault.ENDLESS:
                 return False
         connection.sendall(sent)
         return behaviour.fault is not Fault.TRUNCATED
@@ -297,9 +316,7 @@ def _read_request(connection: socket.socket) -> str | None:
 
 
 def _response(status: int, body: bytes, headers: dict[str, str] | None = None) -> bytes:
-    lines = [f"HTTP/1.1 {status} Status"]
-    if "transfer-encoding" not in (headers or {}):
-        lines.append(f"content-length: {len(body)}")
+    lines = [f"HTTP/1.1 {status} Status", f"content-length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 

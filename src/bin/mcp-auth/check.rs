@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mcp_auth_filter::config::{Config, Issuer, KeySource, Mode, RemoteKeys};
 use mcp_auth_filter::keys::discovery::WellKnown;
+use mcp_auth_filter::mcp::Needs;
 use mcp_auth_filter::resource::host::Hosts;
 use mcp_auth_filter::resource::{Resource, WELL_KNOWN};
 use mcp_auth_filter::template::Template;
@@ -82,6 +83,18 @@ fn describe(config: &Config, out: &mut String) -> fmt::Result {
             config.limits.held_requests
         ),
     )?;
+    if config
+        .resources
+        .iter()
+        .any(|resource| !resource.operations.is_empty())
+    {
+        let limit = config.limits.body_bytes;
+        row(
+            out,
+            "bodies",
+            &format!("at most {limit} bytes, where operations depend on them"),
+        )?;
+    }
     let warnings = warnings(config);
     if warnings.is_empty() {
         return writeln!(
@@ -142,6 +155,15 @@ fn describe_resource(config: &Config, resource: &Resource, out: &mut String) -> 
             format!("{} on every request", resource.scopes.join(" "))
         },
     )?;
+    for rule in &resource.operations {
+        let name = rule.name.as_ref().map(|name| format!(" {name}"));
+        let needs = match &rule.needs {
+            Needs::Scopes(scopes) => format!("needs {} besides", scopes.join(" ")),
+            Needs::Nothing => "is denied to everybody".to_owned(),
+        };
+        let name = name.unwrap_or_default();
+        row(out, "operation", &format!("{}{name} {needs}", rule.method))?;
+    }
     for (narrower, broader) in resource.scope_hierarchy.implied() {
         let broader = show::joined(broader.iter().cloned(), "or");
         row(out, "", &format!("{narrower} is implied by {broader}"))?;

@@ -10,7 +10,7 @@ use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use mcp_auth_filter::config::{Config, IssuerId, KeySource};
-use mcp_auth_filter::gate::{self, Decision, Edits, Refusal};
+use mcp_auth_filter::gate::{self, Body, Decision, Edits, Refusal};
 use mcp_auth_filter::keys::jwk::KeySet;
 use mcp_auth_filter::keys::{Keys, MAX_RESPONSE_BYTES};
 use mcp_auth_filter::reason::Reason;
@@ -60,6 +60,9 @@ pub(crate) struct Args {
     /// A header of the request; may be repeated
     #[arg(long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
+    /// The body of the request, a JSON-RPC message, where `operations` depend on it
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
     /// The JWK set of the token's issuer, a JSON file
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
@@ -80,6 +83,7 @@ struct Explanation<'a> {
     config: &'a Config,
     request: &'a Request,
     route: Route,
+    body: Option<Vec<u8>>,
     now: UnixNanos,
     /// Where the keys are from, for a configuration that fetches them.
     keys_from: Option<&'a Path>,
@@ -131,6 +135,7 @@ pub(crate) fn run(args: Args) -> Result<Outcome, Failure> {
         route: request.route(&config),
         config: &config,
         request: &request,
+        body: args.body.as_deref().map(read_file).transpose()?,
         now: at,
         keys_from,
         issuer,
@@ -200,6 +205,17 @@ impl Explanation<'_> {
         if unverified {
             decision = gate::decide_unverified(self.config, &self.route, head, self.now);
         }
+        let decision = match (decision, &self.body) {
+            (Decision::ReadBody(pending), Some(body)) => {
+                let body = if body.len() > self.config.limits.body_bytes {
+                    Body::TooLarge
+                } else {
+                    Body::Whole(body)
+                };
+                gate::decide_operation(self.config, &self.route, head, pending, body, self.now)
+            }
+            (decision, _) => decision,
+        };
 
         writeln!(out, "Request   {}", self.request)?;
         writeln!(out, "At        {}", show::time(self.now))?;
@@ -274,6 +290,12 @@ impl Explanation<'_> {
                     self.refusal(refusal)
                 )?;
                 write_edits(edits, out)
+            }
+            Decision::ReadBody(_) => {
+                writeln!(
+                    out,
+                    "The token is good. Whether it is enough depends on the body: give it with --body."
+                )
             }
             Decision::Wait(id) => {
                 let name = self.config.issuer(*id).map(|issuer| &issuer.policy.issuer);

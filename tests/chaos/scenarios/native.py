@@ -1,74 +1,141 @@
-"""The same of Envoy's own jwt_authn with `remote_jwks`, to compare."""
+"""The same for this filter and for Envoy's own jwt_authn, side by side.
+
+jwt_authn cannot fetch for an unknown key: it knows new keys when its copy of the set is replaced,
+every `cache_duration`. So it is measured with a long one and with a short one.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from support.bootstrap import Json, Listener
+from support.bootstrap import Listener
 from support.key_server import KeyServer
-from support.waiting import until
 
-from ..figures import Report
-from ..load import Load
-from ..world import DIRECT, RESOURCE, Key, World, status
+from .. import stage
+from ..load import Load, refused
+from ..report import Report, seconds
+from ..signing import SigningKey
 
-ROTATIONS = 3
+_SLOW_SECONDS = 0.5
+_RATE = 1000
+_CONNECTIONS = 128
+_ROTATIONS = 3
+_ROTATION_SECONDS = 3.0
+_STORM_SECONDS = 10.0
+_COOLDOWN = 1
+_SHORT_CACHE = 2
 
 
-def _listener(server: KeyServer) -> Listener:
-    provider: Json = {
-        "issuer": server.issuer,
-        "audiences": [RESOURCE],
-        "remote_jwks": {
-            "http_uri": {"uri": server.jwks_uri, "cluster": "keys", "timeout": "5s"},
-            "cache_duration": "600s",
-            "async_fetch": {},
-        },
+@dataclass
+class Outcome:
+    cold_fetches: int = 0
+    cold_refused: str = ""
+    rotation_fetches: int = 0
+    rotation_refused: str = ""
+    accepted: list[float] = field(default_factory=list)
+    storm_fetches: int = 0
+    storm_refused: str = ""
+
+
+def run(report: Report, directory: Path) -> None:
+    def ours(server: KeyServer) -> Listener:
+        issuer = stage.issuer(server, unknown_key_cooldown_seconds=_COOLDOWN)
+        return stage.listener(stage.configuration(issuer))
+
+    contestants: dict[str, Callable[[KeyServer], Listener]] = {
+        "this filter": ours,
+        "jwt_authn, cache of 600 s": lambda server: stage.native_listener(server, 600),
+        f"jwt_authn, cache of {_SHORT_CACHE} s": lambda server: stage.native_listener(
+            server, _SHORT_CACHE
+        ),
     }
-    native: Json = {
-        "name": "jwt_authn",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3"
-            ".JwtAuthentication",
-            "providers": {"p": provider},
-            "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "p"}}],
-        },
-    }
-    return Listener(
-        wasm=None, configuration="", before=[native], exact_balance=True, manager=DIRECT
-    )
+    for name, listener in contestants.items():
+        outcome = _measure(report, directory, name, listener)
+        accepted = ", ".join(
+            "never" if one == float("inf") else seconds(one) for one in outcome.accepted
+        )
+        report.figure(
+            f"{name}: cold start",
+            f"{outcome.cold_fetches} fetches, {outcome.cold_refused} refused",
+        )
+        report.figure(
+            f"{name}: {_ROTATIONS} rotations, {_ROTATION_SECONDS:g} s apart",
+            f"{outcome.rotation_fetches} fetches, {outcome.rotation_refused} good requests refused; "
+            f"new key accepted everywhere after {accepted}",
+        )
+        report.figure(
+            f"{name}: {_STORM_SECONDS:g} s of random keys, {_RATE} per second",
+            f"{outcome.storm_fetches} fetches, {outcome.storm_refused} good requests refused",
+        )
 
 
-def run(world: World, report: Report) -> None:
-    key = Key()
-    server = world.key_server(key)
-    envoy = world.envoy(_listener(server), server)
-    token = key.token(server.issuer)
-    until(lambda: status(envoy, token) == 200, "jwt_authn to serve")
-    report.note("native jwt_authn", "fetches at a cold start", server.fetches())
+def _measure(
+    report: Report, directory: Path, name: str, listener: Callable[[KeyServer], Listener]
+) -> Outcome:
+    outcome = Outcome()
+    key = SigningKey()
+    with stage.key_server(key) as server:
+        server.behave(delay_seconds=_SLOW_SECONDS)
+        with (
+            stage.envoy(directory, listener(server), {"keys": server}) as envoy,
+            Load(
+                directory,
+                envoy.port,
+                [key.lane(server.issuer)],
+                rate=_RATE,
+                connections=_CONNECTIONS,
+            ) as good,
+        ):
+            good.until_more(_RATE)
+            first = list(good.samples())
+            outcome.cold_fetches = server.fetches()
+            outcome.cold_refused = f"{len(refused(first))} of {len(first)}"
+            if refused(first):
+                report.say(f"{name}: {good.summary(first)}")
+            server.behave()
 
-    load = Load(envoy.port, token, rate=400, connections=64)
-    before = server.fetches()
-    for _ in range(ROTATIONS):
-        key = Key()
-        load.pause()
-        server.keys = [key.jwk]
-        load.switch(key.token(server.issuer))
-        load.resume()
-        time.sleep(2)
-    result = load.stop()
-    report.note(
-        "native jwt_authn",
-        f"{ROTATIONS} rotations: fetches; answers to good tokens",
-        f"{server.fetches() - before}; {dict(result.statuses)}",
-    )
+            mark, before = len(good.samples()), server.fetches()
+            for _ in range(_ROTATIONS):
+                outcome.accepted.append(_rotate(server, good))
+            rotated = good.samples()[mark:]
+            outcome.rotation_fetches = server.fetches() - before
+            outcome.rotation_refused = f"{len(refused(rotated))} of {len(rotated)}"
+            if refused(rotated):
+                report.say(f"{name}: {good.summary(rotated)}")
 
-    before = server.fetches()
-    storm = Load(envoy.port, key.token(server.issuer), rate=1000, random_kids=True)
-    time.sleep(10)
-    statuses = storm.stop().statuses
-    report.note(
-        "native jwt_authn",
-        "10 s of random keys: fetches; answers",
-        f"{server.fetches() - before}; {dict(statuses)}",
-    )
+            # The load goes back to the first key, which every copy of the set has.
+            good.switch([key.lane(server.issuer)])
+            good.run_for(0.5)
+            mark, before = len(good.samples()), server.fetches()
+            with Load(
+                directory, envoy.port, [key.stranger_lane(server.issuer)], rate=_RATE
+            ) as storm:
+                good.run_for(_STORM_SECONDS)
+                strangers = storm.stop()
+                report.say(f"{name}: answers to random keys: {storm.summary(strangers)}")
+            stormy = good.samples()[mark:]
+            outcome.storm_fetches = server.fetches() - before
+            outcome.storm_refused = f"{len(refused(stormy))} of {len(stormy)}"
+    return outcome
+
+
+def _rotate(server: KeyServer, good: Load) -> float:
+    """Publishes one more key; how long good requests by it are refused."""
+    new = SigningKey()
+    lane = new.lane(server.issuer)
+    at = time.monotonic()
+    server.keys = [*server.keys, new.jwk]
+    generation = good.switch([lane])
+    with suppress(TimeoutError):
+        good.run_for(_ROTATION_SECONDS)
+    own = [one for one in good.samples() if one.generation == generation]
+    bad = refused(own)
+    if not bad:
+        return min(one.answered for one in own) - at
+    if bad[-1] is own[-1]:
+        return float("inf")
+    return max(one.sent for one in bad) - at

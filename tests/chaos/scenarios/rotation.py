@@ -1,61 +1,126 @@
-"""The key is replaced twenty times under load: no good token is refused, and each costs one fetch."""
+"""New signing keys under load, the old one dropped at once or kept for a while.
+
+The load uses a key from the moment it is published. A request that was under way when its key was
+withdrawn is judged by either key set, and counted for itself.
+"""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
-from ..figures import Report, milliseconds, percentile
-from ..load import Load
-from ..world import Key, World, configuration, listener
+from .. import fetches, stage
+from ..control import Sample
+from ..load import Load, pace, percentile, refused
+from ..report import Report, milliseconds
+from ..signing import SigningKey
 
-ROTATIONS = 20
-PERIOD_SECONDS = 1.8
-RATE = 1450
+_ROTATIONS_OF_EACH_KIND = 10
+_REQUESTS = 50_000
+_RATE = 1600
+_COOLDOWN = 1
+# The cooldown begins with the fetch, a little after the rotation.
+_LEAST_SECONDS = _COOLDOWN + 0.2
 
 
-def run(world: World, report: Report) -> None:
-    key = Key()
-    server = world.key_server(key)
-    made = configuration(server, unknown_key_cooldown_seconds=1)
-    envoy = world.envoy(listener(made), server)
-    load = Load(envoy.port, key.token(server.issuer), rate=RATE, connections=64)
-    at = time.monotonic()
-    costs = []
-    for number in range(ROTATIONS):
-        at += PERIOD_SECONDS
-        time.sleep(max(0.0, at - time.monotonic()))
-        old, key = key, Key()
-        before = server.fetches()
-        load.pause()  # a token that is under way is not to turn into an old one
-        # With overlap the old key stays for a rotation, else it is gone at once.
-        server.keys = [key.jwk] if number % 2 == 0 else [old.jwk, key.jwk]
-        load.switch(key.token(server.issuer))
-        load.resume()
-        # The cooldown is shorter than this: what is fetched now is for this rotation.
-        time.sleep(PERIOD_SECONDS / 2)
-        costs.append(server.fetches() - before)
-    while load.sent() < 50_000:
-        time.sleep(0.1)
-    result = load.stop()
-    statuses = result.statuses
-    report.check(
-        "rotation",
-        "requests under load",
-        sum(statuses.values()),
-        "at least 50,000",
-        sum(statuses.values()) >= 50_000,
+@dataclass
+class Lifetime:
+    """For how long the keys of one generation of requests were published."""
+
+    published: float
+    withdrawn: float = float("inf")
+
+
+def run(report: Report, directory: Path) -> None:
+    key = SigningKey()
+    with stage.key_server(key) as server:
+        issuer = stage.issuer(server, unknown_key_cooldown_seconds=_COOLDOWN)
+        one = stage.listener(stage.configuration(issuer))
+        with (
+            stage.envoy(directory, one, {"keys": server}) as envoy,
+            Load(directory, envoy.port, [key.lane(server.issuer)], rate=_RATE) as load,
+        ):
+            load.until_answered(time.monotonic())
+            report.say(f"connections of the workers: {stage.connections_of_workers(envoy)}")
+            cpu, began = stage.cpu_seconds(envoy.pid), time.monotonic()
+            lifetimes = [Lifetime(began)]
+            kinds = ["dropped at once"] * _ROTATIONS_OF_EACH_KIND
+            kinds += ["with overlap"] * _ROTATIONS_OF_EACH_KIND
+            edges: list[float] = []
+            for number, kind in enumerate(kinds):
+                new = SigningKey()
+                lane = new.lane(server.issuer)
+                at = time.monotonic()
+                edges.append(at)
+                if kind == "dropped at once":
+                    lifetimes[-1].withdrawn = at
+                    stage.publish(server, new)
+                else:
+                    # The key before the last one goes; nobody has used it since the last rotation.
+                    stage.publish(server, key, new)
+                lifetimes.append(Lifetime(at))
+                load.switch([lane])
+                key = new
+                load.until_more(_REQUESTS // len(kinds) + 10)
+                load.run_for(max(0.0, at + _LEAST_SECONDS - time.monotonic()))
+                if number % 5 == 4:
+                    report.say(f"{number + 1} rotations, {len(load.samples())} requests")
+            edges.append(time.monotonic())
+            used = (stage.cpu_seconds(envoy.pid) - cpu) / (time.monotonic() - began)
+            samples = load.stop()
+            report.say(f"Envoy used {used:.2f} cores; {pace(samples)}; {load.summary(samples)}")
+            _judge(report, samples, lifetimes, kinds, edges, server.fetch_times())
+
+
+def _judge(
+    report: Report,
+    samples: list[Sample],
+    lifetimes: list[Lifetime],
+    kinds: list[str],
+    edges: list[float],
+    times: list[float],
+) -> None:
+    current = [one for one in samples if one.answered < lifetimes[one.generation].withdrawn]
+    crossed = [one for one in samples if one.answered >= lifetimes[one.generation].withdrawn]
+    report.figure(
+        "requests with the current key refused",
+        f"{len(refused(current))} of {len(current)} in {len(kinds)} rotations",
+        f"0 of {_REQUESTS} or more",
+        held=not refused(current) and len(samples) >= _REQUESTS,
     )
-    refused = sum(count for status, count in statuses.items() if status != 200)
-    report.check("rotation", "good tokens refused", refused, "0", refused == 0)
-    report.check(
-        "rotation",
-        f"fetches for {ROTATIONS} rotations",
-        sum(costs),
-        f"{ROTATIONS}",
-        costs == [1] * ROTATIONS,
+    report.figure(
+        "requests under way when their key was withdrawn, and refused",
+        f"{len(refused(crossed))} of {len(crossed)}",
     )
-    report.check(
-        "rotation", "fetches in all", server.fetches(), f"{ROTATIONS + 1}",
-        server.fetches() == ROTATIONS + 1,
-    )  # fmt: skip
-    report.note("rotation", "p99", milliseconds(percentile(result.latencies(), 0.99)))
+    counts = fetches.per_interval(times, edges)
+    for kind in dict.fromkeys(kinds):
+        of_kind = [count for count, one in zip(counts, kinds, strict=True) if one == kind]
+        report.figure(
+            f"{kind}: fetches, each of {len(of_kind)} rotations",
+            ", ".join(map(str, of_kind)),
+            "1",
+            held=set(of_kind) == {1},
+        )
+    firsts = [_first_answer(samples, generation) for generation in range(1, len(lifetimes))]
+    report.figure(
+        "publication of a key to the first 200 by it: slowest",
+        milliseconds(
+            max(
+                first - lifetime.published
+                for first, lifetime in zip(firsts, lifetimes[1:], strict=True)
+            )
+        ),
+    )
+    report.figure(
+        "latency: p50, p99, longest",
+        f"{milliseconds(percentile(samples, 50))}, {milliseconds(percentile(samples, 99))}, "
+        f"{milliseconds(percentile(samples, 100))}",
+    )
+
+
+def _first_answer(samples: list[Sample], generation: int) -> float:
+    return min(
+        (one.answered for one in samples if one.generation == generation and one.status == 200),
+        default=float("inf"),
+    )

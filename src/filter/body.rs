@@ -1,0 +1,222 @@
+//! Requests whose body is read before they are decided.
+//!
+//! Envoy calls with the body of a request whose headers are paused only if the plugin's
+//! `allow_on_headers_stop_iteration` is set. Nothing tells a plugin whether it is. So the first
+//! such request finds out: if Envoy has received some of its body without calling, it is not. Then
+//! headers are sent on with a good token, and the body alone is held until it is judged: the server
+//! can act on no message, but sees that a request has begun.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use log::{error, warn};
+
+use super::host;
+use super::worker::{HeldRequest, Phase, Worker};
+use crate::config::Config;
+use crate::gate::{self, Body, Decision, Pending};
+use crate::held::StreamId;
+use crate::time::UnixNanos;
+
+/// How often it is asked whether bodies come without a call.
+pub(super) const PROBE: Duration = Duration::from_millis(5);
+
+/// Whether the host calls with the bodies of requests whose headers are paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bodies {
+    Unknown,
+    Delivered,
+    Withheld,
+}
+
+/// A request whose body is kept as it comes.
+pub(super) struct Reading {
+    body: Vec<u8>,
+    ended: bool,
+    too_large: bool,
+    /// What the host had received of the request when its headers were read.
+    received: Option<u64>,
+    /// Absent while the request waits for keys.
+    wanted: Option<Wanted>,
+}
+
+struct Wanted {
+    request: HeldRequest,
+    pending: Pending,
+}
+
+impl Reading {
+    pub(super) fn begin() -> Self {
+        Self {
+            body: Vec::new(),
+            ended: false,
+            too_large: false,
+            received: host::received(),
+            wanted: None,
+        }
+    }
+
+    /// Keeps what has come since the last call, up to the limit.
+    fn take(&mut self, bytes: usize, config: &Config) -> Result<(), host::HostError> {
+        if bytes > config.limits.body_bytes {
+            self.too_large = true;
+            self.body = Vec::new();
+        }
+        if !self.too_large {
+            let known = self.body.len();
+            let part = host::request_body(known, bytes.saturating_sub(known))?;
+            self.body.extend_from_slice(&part);
+        }
+        Ok(())
+    }
+
+    fn is_complete(&self) -> bool {
+        self.ended || self.too_large
+    }
+}
+
+impl Worker {
+    /// A request's token is good: its body is to be judged. `later` outside its own callback.
+    pub(super) fn read_body(
+        &mut self,
+        stream: StreamId,
+        request: HeldRequest,
+        pending: Pending,
+        now: UnixNanos,
+        later: bool,
+    ) {
+        let reading = self.reading.entry(stream).or_insert_with(Reading::begin);
+        reading.ended |= request.ends;
+        reading.wanted = Some(Wanted { request, pending });
+        if reading.is_complete() {
+            return self.judge(stream, now, later);
+        }
+        match self.bodies {
+            Bodies::Unknown => self.plan(now),
+            Bodies::Delivered => {}
+            Bodies::Withheld => self.forward_headers(stream, later),
+        }
+    }
+
+    /// More of a body has come, or its end. Called in the context of its stream.
+    pub(super) fn body(&mut self, stream: StreamId, bytes: Option<usize>, ends: bool) {
+        let Some(reading) = self.reading.get_mut(&stream) else {
+            return;
+        };
+        let forwarded = reading
+            .wanted
+            .as_ref()
+            .is_some_and(|wanted| wanted.request.phase.get() == Phase::HeadersForwarded);
+        if !forwarded {
+            self.bodies = Bodies::Delivered;
+        }
+        if let Some(bytes) = bytes
+            && reading.take(bytes, &self.config).is_err()
+        {
+            if let Some(Reading {
+                wanted: Some(wanted),
+                ..
+            }) = self.reading.remove(&stream)
+            {
+                self.give_up(&wanted.request.phase);
+            }
+            return;
+        }
+        reading.ended |= ends;
+        if reading.is_complete() && reading.wanted.is_some() {
+            self.judge(stream, host::now(), false);
+        }
+    }
+
+    /// Whether a decision waits for a body.
+    pub(super) fn awaits_bodies(&self) -> bool {
+        self.reading
+            .values()
+            .any(|reading| reading.wanted.is_some())
+    }
+
+    /// Finds out whether the host withholds bodies. Called in the context of the root.
+    pub(super) fn probe_bodies(&mut self) {
+        if self.bodies != Bodies::Unknown {
+            return;
+        }
+        let waiting: Vec<StreamId> = self
+            .reading
+            .iter()
+            .filter(|(_, reading)| reading.wanted.is_some())
+            .map(|(stream, _)| *stream)
+            .collect();
+        for stream in &waiting {
+            let before = self
+                .reading
+                .get(stream)
+                .and_then(|reading| reading.received);
+            self.on_behalf_of(*stream, |worker| {
+                if host::received() > before {
+                    worker.bodies = Bodies::Withheld;
+                }
+            });
+        }
+        if self.bodies == Bodies::Withheld {
+            warn!(
+                "operations: the host holds bodies back while headers wait, so headers are sent on \
+                 before the body is judged; set `allow_on_headers_stop_iteration` for this plugin"
+            );
+            for stream in waiting {
+                self.on_behalf_of(stream, |worker| worker.forward_headers(stream, true));
+            }
+        }
+    }
+
+    /// Sends headers on, as far as the token alone decides; the body stays.
+    fn forward_headers(&mut self, stream: StreamId, later: bool) {
+        let Some(wanted) = self
+            .reading
+            .get(&stream)
+            .and_then(|reading| reading.wanted.as_ref())
+        else {
+            return;
+        };
+        let phase = Rc::clone(&wanted.request.phase);
+        let forwarded =
+            host::edit_request(&wanted.pending.edits).and_then(|()| host::mark(host::Mark::Allow));
+        if forwarded.is_err() {
+            self.reading.remove(&stream);
+            return self.give_up(&phase);
+        }
+        phase.set(Phase::HeadersForwarded);
+        if later && host::resume_request().is_err() {
+            error!("the host did not resume a request");
+        }
+    }
+
+    fn judge(&mut self, stream: StreamId, now: UnixNanos, later: bool) {
+        let Some(Reading {
+            body,
+            too_large,
+            wanted: Some(Wanted { request, pending }),
+            ..
+        }) = self.reading.remove(&stream)
+        else {
+            return;
+        };
+        let HeldRequest {
+            route, head, phase, ..
+        } = request;
+        let body = if too_large {
+            Body::TooLarge
+        } else {
+            Body::Whole(&body)
+        };
+        let decision = gate::decide_operation(&self.config, &route, &head, pending, body, now);
+        let headers_are_gone = phase.get() == Phase::HeadersForwarded;
+        if headers_are_gone && matches!(decision, Decision::Allow(_) | Decision::Observe(..)) {
+            self.carry_out_body(&decision, &head, &phase);
+        } else if later {
+            self.carry_out_later(decision, &head, &phase);
+        } else {
+            phase.set(Phase::Stopped);
+            self.carry_out(decision, Some(&head), &phase);
+        }
+    }
+}

@@ -1,0 +1,575 @@
+//! JSON-RPC 2.0 as MCP has it, read without building a tree.
+//!
+//! Two readers of one body must not see different operations. So every member may come once in its
+//! object, at every depth; a member that differs from a known one in case alone is refused, since
+//! some readers (Go's `encoding/json`) take it for that one; and nothing stands behind the value.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::{Operation, name_member};
+
+/// How many messages one batch may have.
+pub const MAX_MESSAGES: usize = 64;
+/// How deep arrays and objects may stand in each other; serde_json's own bound is 128.
+const MAX_DEPTH: u8 = 100;
+/// The longest id that is repeated in an answer, in bytes.
+const MAX_ID_BYTES: usize = 256;
+
+const VERSION_MEMBER: &str = "io.modelcontextprotocol/protocolVersion";
+const MESSAGE_MEMBERS: [&str; 6] = ["jsonrpc", "method", "id", "params", "result", "error"];
+const PARAMS_MEMBERS: [&str; 4] = ["name", "uri", "taskId", "_meta"];
+
+/// Why a body cannot be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// Not UTF-8, not JSON, cut off, or with something behind the value.
+    NotJson,
+    /// A member comes twice in one object.
+    DuplicateMember,
+    /// A member is a known one but for its case.
+    MisspeltMember,
+    /// More than 100 levels deep.
+    TooDeep,
+    /// JSON, but not a JSON-RPC 2.0 message or a batch of them.
+    NotJsonRpc,
+    /// More than [`MAX_MESSAGES`] in a batch.
+    TooManyMessages,
+    /// A `tools/call` without a tool's name, or the like.
+    NameMissing,
+}
+
+impl BodyError {
+    /// As a phrase, for logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotJson => "not JSON",
+            Self::DuplicateMember => "the same member twice in an object",
+            Self::MisspeltMember => "a member that differs from a known one in case alone",
+            Self::TooDeep => "more than 100 levels deep",
+            Self::NotJsonRpc => "not JSON-RPC 2.0",
+            Self::TooManyMessages => "more than 64 messages in a batch",
+            Self::NameMissing => "no name of what the method is about",
+        }
+    }
+}
+
+/// The id of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestId {
+    /// A whole number.
+    Number(i64),
+    /// A text of at most 256 bytes.
+    Text(String),
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Message {
+    /// It wants an answer.
+    Request {
+        operation: Operation,
+        id: Option<RequestId>,
+        version: Option<String>,
+    },
+    /// It wants none.
+    Notification {
+        operation: Operation,
+        version: Option<String>,
+    },
+    /// It answers the server.
+    Response,
+}
+
+/// The messages of one body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Messages {
+    pub(super) messages: Vec<Message>,
+    pub(super) is_batch: bool,
+}
+
+impl Messages {
+    /// Reads a body.
+    pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
+        let text = std::str::from_utf8(body).map_err(|_| BodyError::NotJson)?;
+        let flaw = Cell::new(None);
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let read = Top { flaw: &flaw }
+            .deserialize(&mut deserializer)
+            .and_then(|messages| deserializer.end().map(|()| messages));
+        match (flaw.get(), read) {
+            (Some(flaw), _) => Err(flaw),
+            (None, Ok(messages)) => Ok(messages),
+            (None, Err(error)) if error.is_data() => Err(BodyError::NotJsonRpc),
+            (None, Err(_)) => Err(BodyError::NotJson),
+        }
+    }
+
+    /// What is asked for, by all messages together.
+    pub fn operations(&self) -> impl Iterator<Item = &Operation> {
+        self.messages.iter().filter_map(|message| match message {
+            Message::Request { operation, .. } | Message::Notification { operation, .. } => {
+                Some(operation)
+            }
+            Message::Response => None,
+        })
+    }
+
+    /// The id of the only request.
+    pub fn id(&self) -> Option<&RequestId> {
+        match self.messages.as_slice() {
+            [Message::Request { id, .. }] => id.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+type Flaw<'f> = &'f Cell<Option<BodyError>>;
+
+fn flawed<E: serde::de::Error>(flaw: Flaw<'_>, error: BodyError) -> E {
+    flaw.set(flaw.get().or(Some(error)));
+    E::custom("flawed")
+}
+
+/// The whole body: a message, or a batch.
+struct Top<'f> {
+    flaw: Flaw<'f>,
+}
+
+impl<'de> DeserializeSeed<'de> for Top<'_> {
+    type Value = Messages;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Messages, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Top<'_> {
+    type Value = Messages;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON-RPC message or a batch")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Messages, A::Error> {
+        let message = MessageSeed { flaw: self.flaw }.visit_map(map)?;
+        Ok(Messages {
+            messages: vec![message],
+            is_batch: false,
+        })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Messages, A::Error> {
+        let mut messages = Vec::new();
+        while let Some(message) = seq.next_element_seed(MessageSeed { flaw: self.flaw })? {
+            if messages.len() >= MAX_MESSAGES {
+                return Err(flawed(self.flaw, BodyError::TooManyMessages));
+            }
+            messages.push(message);
+        }
+        if messages.is_empty() {
+            return Err(flawed(self.flaw, BodyError::NotJsonRpc));
+        }
+        Ok(Messages {
+            messages,
+            is_batch: true,
+        })
+    }
+}
+
+struct MessageSeed<'f> {
+    flaw: Flaw<'f>,
+}
+
+impl<'de> DeserializeSeed<'de> for MessageSeed<'_> {
+    type Value = Message;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Message, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for MessageSeed<'_> {
+    type Value = Message;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON-RPC message")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Message, A::Error> {
+        let flaw = self.flaw;
+        let mut names = Names::new(flaw, &MESSAGE_MEMBERS);
+        let (mut jsonrpc, mut method, mut id) = (None, None, None);
+        let (mut answers, mut params) = (false, Params::default());
+        while let Some(name) = map.next_key_seed(Text)? {
+            let name = names.add(name)?;
+            match name {
+                "jsonrpc" => jsonrpc = Some(map.next_value_seed(Leaf::new(flaw))?),
+                "method" => method = Some(map.next_value_seed(Leaf::new(flaw))?),
+                "id" => id = Some(map.next_value_seed(Leaf::new(flaw))?),
+                "params" => params = map.next_value_seed(ParamsSeed { flaw })?,
+                "result" | "error" => {
+                    answers = true;
+                    map.next_value_seed(Skim::new(flaw))?;
+                }
+                _ => map.next_value_seed(Skim::new(flaw))?,
+            }
+        }
+        let no_rpc = || flawed(flaw, BodyError::NotJsonRpc);
+        if !matches!(&jsonrpc, Some(Scalar::Text(version)) if version == "2.0") {
+            return Err(no_rpc());
+        }
+        match (method, id, answers) {
+            (Some(Scalar::Text(method)), id, false) => {
+                let version = params.version.take();
+                let operation = params
+                    .operation(method)
+                    .map_err(|error| flawed(flaw, error))?;
+                Ok(match id {
+                    None => Message::Notification { operation, version },
+                    Some(id) => Message::Request {
+                        operation,
+                        id: id.into_id(),
+                        version,
+                    },
+                })
+            }
+            (None, Some(_), true) => Ok(Message::Response),
+            _ => Err(no_rpc()),
+        }
+    }
+}
+
+/// What matters of `params`.
+#[derive(Default)]
+struct Params {
+    name: Option<Scalar>,
+    uri: Option<Scalar>,
+    task_id: Option<Scalar>,
+    version: Option<String>,
+}
+
+impl Params {
+    fn operation(self, method: String) -> Result<Operation, BodyError> {
+        let name = match name_member(&method) {
+            None => None,
+            Some("name") => Some(self.name),
+            Some("uri") => Some(self.uri),
+            Some(_) => Some(self.task_id),
+        };
+        let name = match name {
+            None => None,
+            Some(Some(Scalar::Text(name))) => Some(name),
+            Some(_) => return Err(BodyError::NameMissing),
+        };
+        Ok(Operation { method, name })
+    }
+}
+
+struct ParamsSeed<'f> {
+    flaw: Flaw<'f>,
+}
+
+impl<'de> DeserializeSeed<'de> for ParamsSeed<'_> {
+    type Value = Params;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Params, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ParamsSeed<'_> {
+    type Value = Params;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_unit<E>(self) -> Result<Params, E> {
+        Ok(Params::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Params, A::Error> {
+        let flaw = self.flaw;
+        let mut names = Names::new(flaw, &PARAMS_MEMBERS);
+        let mut params = Params::default();
+        while let Some(name) = map.next_key_seed(Text)? {
+            match names.add(name)? {
+                "name" => params.name = Some(map.next_value_seed(Leaf::new(flaw))?),
+                "uri" => params.uri = Some(map.next_value_seed(Leaf::new(flaw))?),
+                "taskId" => params.task_id = Some(map.next_value_seed(Leaf::new(flaw))?),
+                "_meta" => params.version = map.next_value_seed(MetaSeed { flaw })?,
+                _ => map.next_value_seed(Skim::new(flaw))?,
+            }
+        }
+        Ok(params)
+    }
+}
+
+/// `_meta`: the protocol version in it, if any.
+struct MetaSeed<'f> {
+    flaw: Flaw<'f>,
+}
+
+impl<'de> DeserializeSeed<'de> for MetaSeed<'_> {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for MetaSeed<'_> {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_unit<E>(self) -> Result<Option<String>, E> {
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<String>, A::Error> {
+        let mut names = Names::new(self.flaw, &[VERSION_MEMBER]);
+        let mut version = None;
+        while let Some(name) = map.next_key_seed(Text)? {
+            if names.add(name)? == VERSION_MEMBER {
+                version = match map.next_value_seed(Leaf::new(self.flaw))? {
+                    Scalar::Text(version) => Some(version),
+                    Scalar::Number(_) | Scalar::Other => {
+                        return Err(flawed(self.flaw, BodyError::NotJsonRpc));
+                    }
+                };
+            } else {
+                map.next_value_seed(Skim::new(self.flaw))?;
+            }
+        }
+        Ok(version)
+    }
+}
+
+/// The member names of one object so far.
+struct Names<'de, 'f> {
+    flaw: Flaw<'f>,
+    known: &'static [&'static str],
+    seen: BTreeSet<Cow<'de, str>>,
+}
+
+impl<'de, 'f> Names<'de, 'f> {
+    fn new(flaw: Flaw<'f>, known: &'static [&'static str]) -> Self {
+        Self {
+            flaw,
+            known,
+            seen: BTreeSet::new(),
+        }
+    }
+
+    /// The known name, or an empty text for another one.
+    fn add<E: serde::de::Error>(&mut self, name: Cow<'de, str>) -> Result<&'static str, E> {
+        let known = self.known.iter().find(|known| folds_to(&name, known));
+        if known.is_some_and(|known| *known != name) {
+            return Err(flawed(self.flaw, BodyError::MisspeltMember));
+        }
+        if !self.seen.insert(name) {
+            return Err(flawed(self.flaw, BodyError::DuplicateMember));
+        }
+        Ok(known.copied().unwrap_or_default())
+    }
+}
+
+/// Whether a reader that ignores case takes `name` for `known`: Unicode's simple folding makes `ſ`
+/// an s and the Kelvin sign a k.
+fn folds_to(name: &str, known: &str) -> bool {
+    let fold = |c: char| match c {
+        'ſ' => 's',
+        '\u{212a}' => 'k',
+        _ => c.to_ascii_lowercase(),
+    };
+    name.chars().map(fold).eq(known.chars().map(fold))
+}
+
+/// A member's value where a text or a number is looked for.
+enum Scalar {
+    Text(String),
+    Number(i64),
+    Other,
+}
+
+impl Scalar {
+    fn into_id(self) -> Option<RequestId> {
+        match self {
+            Self::Number(number) => Some(RequestId::Number(number)),
+            Self::Text(text) if text.len() <= MAX_ID_BYTES => Some(RequestId::Text(text)),
+            Self::Text(_) | Self::Other => None,
+        }
+    }
+}
+
+struct Leaf<'f>(Skim<'f>);
+
+impl<'f> Leaf<'f> {
+    fn new(flaw: Flaw<'f>) -> Self {
+        Self(Skim::new(flaw))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Leaf<'_> {
+    type Value = Scalar;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Scalar, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Leaf<'_> {
+    type Value = Scalar;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
+        Ok(Scalar::Text(text.to_owned()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Scalar, E> {
+        Ok(Scalar::Number(number))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Scalar, E> {
+        Ok(i64::try_from(number).map_or(Scalar::Other, Scalar::Number))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Scalar, E> {
+        Ok(Scalar::Other)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Scalar, E> {
+        Ok(Scalar::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Scalar, E> {
+        Ok(Scalar::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Scalar, A::Error> {
+        self.0.visit_seq(seq).map(|()| Scalar::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Scalar, A::Error> {
+        self.0.visit_map(map).map(|()| Scalar::Other)
+    }
+}
+
+/// A value that nobody asks for: it must be sound all the same.
+struct Skim<'f> {
+    flaw: Flaw<'f>,
+    levels_left: u8,
+}
+
+impl<'f> Skim<'f> {
+    fn new(flaw: Flaw<'f>) -> Self {
+        Self {
+            flaw,
+            levels_left: MAX_DEPTH,
+        }
+    }
+
+    fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
+        match self.levels_left.checked_sub(1) {
+            Some(levels_left) => Ok(Self {
+                flaw: self.flaw,
+                levels_left,
+            }),
+            None => Err(flawed(self.flaw, BodyError::TooDeep)),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Skim<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Skim<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(self.deeper()?)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut names = BTreeSet::new();
+        while let Some(name) = map.next_key_seed(Text)? {
+            if !names.insert(name) {
+                return Err(flawed(self.flaw, BodyError::DuplicateMember));
+            }
+            map.next_value_seed(self.deeper()?)?;
+        }
+        Ok(())
+    }
+}
+
+/// A member's name, borrowed where it has no escapes.
+struct Text;
+
+impl<'de> DeserializeSeed<'de> for Text {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Text {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
