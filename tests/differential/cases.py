@@ -37,10 +37,7 @@ class Case:
 
 def _set(number: int) -> Json:
     return {
-        "keys": [
-            keys.jwk(alg, number, kid=alg.lower(), alg=alg, use="sig")
-            for alg in ALGORITHMS
-        ]
+        "keys": [keys.jwk(alg, number, kid=alg.lower(), alg=alg, use="sig") for alg in ALGORITHMS]
     }
 
 
@@ -364,9 +361,11 @@ def key(mint: Mint) -> Some:
                 kinds = [("RSA" if name[0] in "RP" else name) for name in (alg, other)]
                 expected = "allow" if kinds[0] == kinds[1] else "key_mismatch"
                 token = mint.token(alg, header=header)
-                yield f"of {'the same' if expected == 'allow' else 'another'} kind@without-alg", (
-                    token
-                ), expected
+                yield (
+                    f"of {'the same' if expected == 'allow' else 'another'} kind@without-alg",
+                    (token),
+                    expected,
+                )
     for kid in (None, 1, True, ["es256"], {}):
         for _ in range(3):
             header = mint.header("ES256", kid=kid)
@@ -526,7 +525,12 @@ def issued_at(mint: Mint) -> Some:
     ):
         for _ in range(5):
             yield "at the bound", mint.token(claims=mint.claims(iat=iat)), expected
-    for exp, iat in ((NOW + 3601, NOW), (NOW + 1, NOW - 3600), (LAST_SECOND, NOW), (NOW + 5, ABSENT)):
+    for exp, iat in (
+        (NOW + 3601, NOW),
+        (NOW + 1, NOW - 3600),
+        (LAST_SECOND, NOW),
+        (NOW + 5, ABSENT),
+    ):
         for _ in range(10):
             claims = mint.claims(exp=exp, iat=iat)
             yield "too long before exp@strict", mint.token(claims=claims), "lifetime_too_long"
@@ -840,8 +844,10 @@ def structure(mint: Mint) -> Some:
                 # The JSON serialisation has commas, which make it more than one credential.
                 expected = "multiple_credentials" if "," in odd else malformed
                 yield "not three parts", odd, expected
-            yield "the header in place of the claims", f"{header}.{header}.{signature}", (
-                "claims_malformed"
+            yield (
+                "the header in place of the claims",
+                f"{header}.{header}.{signature}",
+                ("claims_malformed"),
             )
             for around in (f" {token}", f"{token} ", f"{token}\t", f" {token} "):
                 yield "white space around", around, "allow"

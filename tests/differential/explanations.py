@@ -104,7 +104,7 @@ class Token:
     def __init__(self, case: Case) -> None:
         self.text = case.token
         self.config = SETTINGS[case.setting][0]
-        self.parts = (case.token.strip().split(".") + ["", "", ""])[:3]
+        self.parts = [*case.token.strip().split("."), "", "", ""][:3]
 
     @cached_property
     def header(self) -> Part:
