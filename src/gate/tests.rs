@@ -739,7 +739,7 @@ fn a_bad_token_is_refused_before_any_body_is_read() {
 
 #[test]
 fn a_body_that_cannot_be_judged_is_refused() {
-    for body in ["", "x", "{}", &call("a")[1..]] {
+    for body in ["", "x", "{}", call("a").trim_start_matches('{')] {
         let (refusal, reply) = with_operations().refused_with(body);
         assert_eq!((refusal.reason, reply.status), (Reason::BodyMalformed, 400));
     }

@@ -274,6 +274,13 @@ impl RemoteIssuer {
     /// Takes over a set: fetched here, or by another worker.
     fn take_over(&mut self, set: KeySet, fetched: Fetched, now: UnixNanos) {
         let at = fetched.stamp.min(now);
+        if let Keys::Fetched { set: old, .. } = &self.keys {
+            for (kid, alg) in old.names() {
+                if matches!(set.lookup(Some(kid), alg), Lookup::Unknown) {
+                    self.refused.remember(Some(kid), alg, now);
+                }
+            }
+        }
         self.keys = Keys::Fetched { set, at, fetched };
         self.failures = 0;
         let early = self.spread(fetched.refresh, 10);
