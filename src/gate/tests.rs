@@ -604,8 +604,44 @@ fn observing_refuses_nothing_and_still_strips_identity() {
         edits,
         Edits {
             remove: vec!["x-mcp-sub".to_owned()],
-            set: Vec::new()
+            ..Edits::default()
         }
+    );
+}
+
+#[test]
+fn filter_state_says_who_calls_in_harmless_bytes() {
+    let facts = |claims: &Value| -> Vec<(&'static str, String)> {
+        let edits = Case::new().bearer(&token(claims)).allowed();
+        edits
+            .caller
+            .into_iter()
+            .map(|(fact, value)| (fact.name(), value))
+            .collect()
+    };
+    let fact = |name, value: &str| (name, value.to_owned());
+    assert_eq!(
+        facts(&claims()),
+        [
+            fact("mcp_auth_subject", "alice"),
+            fact("mcp_auth_client", "cli"),
+            fact("mcp_auth_issuer", ISSUER),
+            fact("mcp_auth_scopes", "mcp:read mcp:write"),
+        ]
+    );
+    let mut odd = claims();
+    odd["sub"] = json!("al\r\n\"ice\u{1b}é");
+    odd["azp"] = json!("app");
+    odd.as_object_mut().unwrap().remove("client_id");
+    odd.as_object_mut().unwrap().remove("scope");
+    assert_eq!(
+        facts(&odd),
+        [
+            fact("mcp_auth_subject", "al%0D%0A\"ice%1B%C3%A9"),
+            fact("mcp_auth_client", "app"),
+            fact("mcp_auth_issuer", ISSUER),
+            fact("mcp_auth_scopes", ""),
+        ]
     );
 }
 
