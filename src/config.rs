@@ -74,6 +74,8 @@ pub struct Issuer {
     pub audiences: Option<Vec<String>>,
     /// Where its keys come from.
     pub keys: KeySource,
+    /// Whether its metadata is served on the hosts of the resources that accept its tokens.
+    pub mirrors_metadata: bool,
 }
 
 /// Where an issuer's keys come from.

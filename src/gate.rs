@@ -154,7 +154,7 @@ pub fn needs_body(config: &Config, route: &Route) -> bool {
         Route::Protected(id, _) => config
             .resource(*id)
             .is_some_and(|resource| !resource.operations.is_empty()),
-        Route::Foreign | Route::Metadata(..) | Route::Unclear(..) => false,
+        Route::Foreign | Route::Metadata(..) | Route::Mirror(..) | Route::Unclear(..) => false,
     }
 }
 
@@ -168,9 +168,29 @@ pub fn decide(
     arrived: UnixNanos,
     now: UnixNanos,
 ) -> Decision {
+    if let Route::Mirror(_, issuer) = route {
+        return mirrored(*issuer, head, config.mode, keys);
+    }
     decide_with(config, route, head, now, |request| {
         request.authorize(keys, arrived)
     })
+}
+
+/// The metadata of an authorization server, on the host of a resource.
+fn mirrored(issuer: Option<IssuerId>, head: &Head, mode: Mode, keys: &Keys) -> Decision {
+    let Some(issuer) = issuer else {
+        return Decision::Answer(reply::not_found());
+    };
+    match head.method() {
+        b"GET" | b"HEAD" => Decision::Answer(
+            keys.issuer_metadata(issuer)
+                .and_then(reply::issuer_metadata)
+                .unwrap_or_else(reply::issuer_metadata_unavailable),
+        ),
+        _ if mode == Mode::Observe => Decision::Pass,
+        b"OPTIONS" if is_preflight(head) => Decision::Answer(reply::metadata_preflight()),
+        _ => Decision::Answer(reply::method_not_allowed()),
+    }
 }
 
 /// What [`decide`] would come to if its issuer had signed the token, whoever did. For explanations
@@ -190,7 +210,7 @@ fn decide_with(
     authorize: impl FnOnce(&Request<'_>) -> Result<Granted, Stop>,
 ) -> Decision {
     let (id, bindings) = match route {
-        Route::Foreign => return Decision::Pass,
+        Route::Foreign | Route::Mirror(..) => return Decision::Pass,
         Route::Unclear(id, _) => (*id, &Bindings::default()),
         Route::Metadata(id, bindings) | Route::Protected(id, bindings) => (*id, bindings),
     };
@@ -206,7 +226,7 @@ fn decide_with(
         now,
     };
     match route {
-        Route::Foreign => Decision::Pass,
+        Route::Foreign | Route::Mirror(..) => Decision::Pass,
         Route::Unclear(_, reason) => request.refuse(request.refusal(*reason)),
         Route::Metadata(..) => request.metadata(),
         Route::Protected(..) => request.protected(authorize),
@@ -244,7 +264,7 @@ pub fn refuse(
     };
     let bindings = match route {
         Route::Metadata(_, bindings) | Route::Protected(_, bindings) => bindings,
-        Route::Foreign | Route::Unclear(..) => &Bindings::default(),
+        Route::Foreign | Route::Mirror(..) | Route::Unclear(..) => &Bindings::default(),
     };
     let request = Request {
         config,
@@ -556,11 +576,8 @@ impl Request<'_> {
         }
     }
 
-    /// Fetch standard, "CORS-preflight request".
     fn is_preflight(&self) -> bool {
-        self.head.method() == b"OPTIONS"
-            && self.head.has("origin")
-            && self.head.has("access-control-request-method")
+        is_preflight(self.head)
     }
 
     fn origin(&self) -> Origin<'_> {
@@ -682,6 +699,11 @@ fn named(operation: &Operation) -> String {
         None => escaped(&operation.method),
         Some(name) => format!("{} {}", escaped(&operation.method), escaped(name)),
     }
+}
+
+/// Fetch standard, "CORS-preflight request".
+fn is_preflight(head: &Head) -> bool {
+    head.method() == b"OPTIONS" && head.has("origin") && head.has("access-control-request-method")
 }
 
 /// Whether a server that folds header names (CGI makes all but letters and digits one) could take

@@ -60,6 +60,45 @@ pub fn metadata(resource: &Resource, bindings: &Bindings) -> Reply {
     }
 }
 
+/// The metadata of an authorization server (RFC 8414 §3.2), as it was fetched.
+pub fn issuer_metadata(document: &[u8]) -> Option<Reply> {
+    Some(Reply {
+        status: 200,
+        headers: vec![
+            ("content-type", "application/json".to_owned()),
+            ("cache-control", "public, max-age=300".to_owned()),
+            ("access-control-allow-origin", "*".to_owned()),
+        ],
+        body: String::from_utf8(document.to_vec()).ok()?,
+    })
+}
+
+/// The metadata of the authorization server has not been fetched yet.
+pub fn issuer_metadata_unavailable() -> Reply {
+    let mut headers = error_headers();
+    headers.push(("retry-after", "1".to_owned()));
+    headers.push(("access-control-allow-origin", "*".to_owned()));
+    Reply {
+        status: 503,
+        headers,
+        body: error_body(
+            ErrorCode::TemporarilyUnavailable,
+            "The metadata of the authorization server cannot be fetched",
+        ),
+    }
+}
+
+/// No document is there. Some clients cannot read a 404 that is not JSON.
+pub fn not_found() -> Reply {
+    let mut headers = error_headers();
+    headers.push(("access-control-allow-origin", "*".to_owned()));
+    Reply {
+        status: 404,
+        headers,
+        body: error_body(ErrorCode::InvalidRequest, "There is no metadata here"),
+    }
+}
+
 /// A method that the metadata document does not have.
 pub fn method_not_allowed() -> Reply {
     let mut headers = error_headers();

@@ -50,6 +50,8 @@ pub struct Resource {
     pub cors: bool,
     /// Where the metadata is found, and what it says.
     pub metadata: metadata::Metadata,
+    /// The metadata of an issuer of its, served on its hosts.
+    pub mirror: Option<metadata::Mirror>,
 }
 
 /// A claim that is handed to the server in a header.
@@ -68,10 +70,33 @@ pub enum Route {
     Foreign,
     /// A resource's metadata document.
     Metadata(ResourceId, Bindings),
+    /// The metadata of an issuer, mirrored on a resource's host; `None` for a path below it.
+    Mirror(ResourceId, Option<IssuerId>),
     /// A resource itself.
     Protected(ResourceId, Bindings),
     /// It cannot be told for certain, and might be for this resource.
     Unclear(ResourceId, Reason),
+}
+
+fn mirrored(config: &Config, path: &RequestPath<'_>, authority: Authority<'_>) -> Route {
+    let mut found = Route::Foreign;
+    for id in &config.by_specificity {
+        let Some(resource) = config.resource(*id) else {
+            continue;
+        };
+        let Some(mirror) = &resource.mirror else {
+            continue;
+        };
+        if resource.hosts.admits(authority) != Some(true) {
+            continue;
+        }
+        match mirror.request(path) {
+            Some(true) => return Route::Mirror(*id, Some(mirror.issuer)),
+            Some(false) => found = Route::Mirror(*id, None),
+            None => {}
+        }
+    }
+    found
 }
 
 /// Finds whom a request is for. `authority` is looked at where a resource has `hosts`.
@@ -86,6 +111,10 @@ pub fn route(config: &Config, path: &RequestPath<'_>, authority: Authority<'_>) 
         {
             return Route::Metadata(id, bindings);
         }
+    }
+    let mirrored = mirrored(config, path, authority);
+    if mirrored != Route::Foreign {
+        return mirrored;
     }
     let mut found = Route::Foreign;
     for (id, resource) in config.by_specificity.iter().filter_map(served) {

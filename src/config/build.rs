@@ -14,7 +14,7 @@ use crate::claim::{ClaimPath, ClaimRule};
 use crate::keys::jwk::KeySet;
 use crate::mcp::{self, Needs, OperationRule, Pattern};
 use crate::resource::host::{HostPattern, Hosts};
-use crate::resource::metadata::{Members, Metadata, well_known_path};
+use crate::resource::metadata::{MIRRORED, Members, Metadata, Mirror, well_known_path};
 use crate::resource::path::PathPattern;
 use crate::resource::{IdentityHeader, Resource};
 use crate::scope::{ScopeHierarchy, is_scope_token};
@@ -159,6 +159,13 @@ fn issuer(field: &str, raw: raw::Issuer, warnings: &mut Vec<String>) -> Result<I
                     ));
                 }
             }
+            if raw.authorization_server_metadata {
+                return Err(value(
+                    &format!("{field}.authorization_server_metadata"),
+                    "true without `cluster`",
+                    "a `cluster` to fetch the metadata from",
+                ));
+            }
             KeySource::Inline(inline_keys(&format!("{field}.jwks"), &jwks, warnings)?)
         }
         (None, Some(cluster)) => {
@@ -214,6 +221,7 @@ fn issuer(field: &str, raw: raw::Issuer, warnings: &mut Vec<String>) -> Result<I
         policy,
         audiences,
         keys,
+        mirrors_metadata: raw.authorization_server_metadata,
     })
 }
 
@@ -392,6 +400,7 @@ fn resource(
             .transpose()?,
         identity_headers: identity_headers(&name("identity_headers"), raw.identity_headers)?,
         operations: operations(&name("operations"), raw.operations, warnings)?,
+        mirror: mirror(&name("resource"), &url_path, &ids, issuers)?,
         scope_hierarchy: ScopeHierarchy::new(&raw.scope_hierarchy),
         issuers: ids,
         label: raw.resource,
@@ -497,6 +506,33 @@ fn scopes(field: &str, list: &[String], warnings: &mut Vec<String>) -> Result<()
         }
     }
     Ok(())
+}
+
+/// The places where the metadata of the first issuer that is mirrored is served.
+fn mirror(
+    field: &str,
+    url_path: &str,
+    ids: &[IssuerId],
+    issuers: &[Issuer],
+) -> Result<Option<Mirror>> {
+    let mirrored = ids.iter().find(|id| {
+        issuers
+            .get(id.0)
+            .is_some_and(|issuer| issuer.mirrors_metadata)
+    });
+    let Some(issuer) = mirrored else {
+        return Ok(None);
+    };
+    let behind = if url_path == "/" { "" } else { url_path };
+    let places = MIRRORED
+        .iter()
+        .flat_map(|place| [(*place).to_owned(), format!("{place}{behind}")])
+        .map(|path| pattern(field, &path))
+        .collect::<Result<_>>()?;
+    Ok(Some(Mirror {
+        issuer: *issuer,
+        places,
+    }))
 }
 
 fn operations(

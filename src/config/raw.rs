@@ -153,6 +153,11 @@ pub(super) struct Issuer {
     /// When keys are fetched, and for how long they are trusted.
     #[serde(default)]
     pub(super) keys: KeyTimings,
+    /// Whether the issuer's metadata is served at /.well-known/oauth-authorization-server and
+    /// /.well-known/openid-configuration of the resources' hosts, for clients of 2025-03-26. It
+    /// needs `cluster`.
+    #[serde(default)]
+    pub(super) authorization_server_metadata: bool,
 }
 
 #[derive(Default, Deserialize)]

@@ -431,6 +431,18 @@ fn broken() -> Vec<(Value, &'static str, &'static str)> {
             "RFC 6749",
         ),
         (
+            with(
+                "/issuers/0",
+                json!({
+                    "issuer": "https://inline.example.com",
+                    "jwks": crate::testing::key_set(),
+                    "authorization_server_metadata": true,
+                }),
+            ),
+            "issuers[1].authorization_server_metadata",
+            "a `cluster`",
+        ),
+        (
             with("/limits", json!({"body_bytes": 1})),
             "limits.body_bytes",
             "1024 to 16777216",

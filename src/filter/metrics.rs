@@ -79,7 +79,7 @@ impl Metrics {
             ),
             Event::KeySkipped(_) => (Series::SkippedKeys { issuer }, 1),
             Event::StaleUse { verdicts } => (Series::StaleUses { issuer }, *verdicts),
-            Event::Adopted { .. } => return,
+            Event::Adopted { .. } | Event::MetadataFailed { .. } => return,
         };
         self.add(config, series, i64::try_from(by).unwrap_or(i64::MAX));
     }

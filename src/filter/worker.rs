@@ -386,6 +386,12 @@ impl Worker {
                 debug!("keys: issuer {name}: {verdicts} requests judged by keys that are overdue");
             }
             Event::KeySkipped(key) => warn!("keys: issuer {name}: {key}"),
+            Event::MetadataFailed { error, retry_in } => {
+                warn!(
+                    "metadata: issuer {name}: {error}; next try in {} ms",
+                    retry_in.as_millis()
+                );
+            }
             Event::FetchFailed { error, retry_in } => {
                 warn!(
                     "keys: issuer {name}: {error}; next try in {} ms",

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
+use crate::evidence::escaped;
 use crate::json::{self, JsonError};
 use crate::url::{HttpUrl, UrlError};
 
@@ -86,18 +89,27 @@ impl fmt::Display for DiscoveryError {
 
 /// Reads the `jwks_uri` out of the metadata of `issuer`.
 pub fn jwks_uri(document: &[u8], issuer: &HttpUrl) -> Result<HttpUrl, DiscoveryError> {
+    let document = metadata_of(document, issuer)?;
+    let uri = text(&document, "jwks_uri").ok_or(DiscoveryError::JwksUriMissing)?;
+    usable_jwks_uri(uri, issuer)
+}
+
+/// Checks that a document is metadata of `issuer` (RFC 8414 §3.3).
+pub fn check_issuer(document: &[u8], issuer: &HttpUrl) -> Result<(), DiscoveryError> {
+    metadata_of(document, issuer).map(|_| ())
+}
+
+fn metadata_of(document: &[u8], issuer: &HttpUrl) -> Result<Value, DiscoveryError> {
     let document = json::parse(document).map_err(DiscoveryError::NotJson)?;
-    let member = |name: &str| document.get(name).and_then(serde_json::Value::as_str);
-    let found = member("issuer").ok_or(DiscoveryError::IssuerMissing)?;
+    let found = text(&document, "issuer").ok_or(DiscoveryError::IssuerMissing)?;
     if found != issuer.as_str() {
-        return Err(DiscoveryError::IssuerMismatch(crate::evidence::escaped(
-            found,
-        )));
+        return Err(DiscoveryError::IssuerMismatch(escaped(found)));
     }
-    usable_jwks_uri(
-        member("jwks_uri").ok_or(DiscoveryError::JwksUriMissing)?,
-        issuer,
-    )
+    Ok(document)
+}
+
+fn text<'d>(document: &'d Value, member: &str) -> Option<&'d str> {
+    document.get(member).and_then(Value::as_str)
 }
 
 /// Checks a `jwks_uri` of `issuer`.

@@ -9,6 +9,7 @@ mod fetch_error;
 mod freshness;
 mod issuer;
 pub mod jwk;
+mod mirror;
 mod refused;
 mod shared;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use crate::url::HttpUrl;
 
 use issuer::RemoteIssuer;
 use jwk::{KeySet, Lookup, VerificationKey};
+use mirror::Mirror;
 
 pub use fetch_error::FetchError;
 pub use issuer::KeyStatus;
@@ -122,6 +124,13 @@ pub enum Event {
     },
     /// A key of the set cannot be used.
     KeySkipped(jwk::SkippedKey),
+    /// The metadata that is to be mirrored could not be fetched; the next try is after `retry_in`.
+    MetadataFailed {
+        /// Why.
+        error: FetchError,
+        /// How long until the next one.
+        retry_in: Duration,
+    },
     /// A fetch failed; the next is after `retry_in`.
     FetchFailed {
         /// Why.
@@ -153,6 +162,7 @@ pub enum Found<'a> {
 #[derive(Debug)]
 pub struct Keys {
     issuers: Vec<IssuerKeys>,
+    mirrors: Vec<(IssuerId, Mirror)>,
     commands: VecDeque<Command>,
     next_fetch: u64,
 }
@@ -195,8 +205,20 @@ impl Keys {
                 }
             })
             .collect();
+        let mirrors = config
+            .issuers
+            .iter()
+            .enumerate()
+            .filter_map(|(at, issuer)| match &issuer.keys {
+                KeySource::Remote(remote) if config.enabled && issuer.mirrors_metadata => {
+                    Some((IssuerId(at), Mirror::new(remote.clone(), now)))
+                }
+                KeySource::Remote(_) | KeySource::Inline(_) => None,
+            })
+            .collect();
         Self {
             issuers,
+            mirrors,
             commands: VecDeque::new(),
             next_fetch: 0,
         }
@@ -241,6 +263,7 @@ impl Keys {
     /// Time has passed.
     pub fn handle_tick(&mut self, now: UnixNanos) {
         self.each_remote(|remote, outbox| remote.handle_tick(now, outbox));
+        self.each_mirror(|mirror, outbox| mirror.handle_tick(now, outbox));
     }
 
     /// A fetch has ended. Late and repeated ends are ignored.
@@ -253,6 +276,21 @@ impl Keys {
                 remote.handle_response(outcome, now, outbox);
             }
         });
+        self.each_mirror(|mirror, outbox| {
+            if mirror.waits_for(fetch)
+                && let Some(outcome) = outcome.take()
+            {
+                mirror.handle_response(outcome, now, outbox);
+            }
+        });
+    }
+
+    /// What an issuer says of itself (RFC 8414), where it is mirrored and has been fetched.
+    pub fn issuer_metadata(&self, issuer: IssuerId) -> Option<&[u8]> {
+        self.mirrors
+            .iter()
+            .find(|(id, _)| *id == issuer)
+            .and_then(|(_, mirror)| mirror.document())
     }
 
     /// What [`Command::ReadShared`] brought; `None` where the host cannot share anything.
@@ -292,6 +330,17 @@ impl Keys {
             })
     }
 
+    fn each_mirror(&mut self, mut act: impl FnMut(&mut Mirror, &mut Outbox<'_>)) {
+        for (id, mirror) in &mut self.mirrors {
+            let mut outbox = Outbox {
+                commands: &mut self.commands,
+                next_fetch: &mut self.next_fetch,
+                id: *id,
+            };
+            act(mirror, &mut outbox);
+        }
+    }
+
     fn each_remote(&mut self, mut act: impl FnMut(&mut RemoteIssuer, &mut Outbox<'_>)) {
         for (at, issuer) in self.issuers.iter_mut().enumerate() {
             if let IssuerKeys::Remote(remote) = issuer {
@@ -318,6 +367,7 @@ impl Keys {
                 IssuerKeys::Still => None,
                 IssuerKeys::Remote(remote) => Some(remote.poll_timeout()),
             })
+            .chain(self.mirrors.iter().map(|(_, mirror)| mirror.poll_timeout()))
             .min()
     }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::WELL_KNOWN;
 use super::path::{Bindings, PathMatch, PathPattern, RequestPath};
+use crate::config::IssuerId;
 use crate::template::Template;
 
 /// A resource's metadata, built once.
@@ -70,6 +71,42 @@ impl Metadata {
             PathMatch::Exact(bindings) => Some(bindings),
             PathMatch::Ambiguous | PathMatch::None => None,
         }
+    }
+}
+
+/// Where clients of 2025-03-26 look for the metadata of an authorization server, on the host of the
+/// MCP server (RFC 8414 §3.1, OpenID Connect Discovery §4).
+pub const MIRRORED: [&str; 2] = [
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/openid-configuration",
+];
+
+/// An issuer's metadata, served on a resource's host.
+#[derive(Debug)]
+pub struct Mirror {
+    /// Whose.
+    pub issuer: IssuerId,
+    /// The paths, with that of the resource behind them and without.
+    pub places: Vec<PathPattern>,
+}
+
+impl Mirror {
+    /// Whether a path is one of its own: `Some(true)` for the document, `Some(false)` for what is
+    /// below it and is nothing.
+    pub fn request(&self, path: &RequestPath<'_>) -> Option<bool> {
+        let text = path.without_query();
+        let text = text.strip_suffix(b"/").unwrap_or(text);
+        let segments = text.iter().filter(|b| **b == b'/').count();
+        let mut below = None;
+        for place in &self.places {
+            if matches!(path.matches(place), PathMatch::Exact(_)) {
+                if segments == place.segments() {
+                    return Some(true);
+                }
+                below = Some(false);
+            }
+        }
+        below
     }
 }
 

@@ -20,6 +20,8 @@ fn routed(config: &Config, path: &str, host: &str) -> String {
     ) {
         Route::Foreign => "foreign".to_owned(),
         Route::Metadata(id, _) => format!("metadata {}", id.0),
+        Route::Mirror(id, Some(_)) => format!("mirror {}", id.0),
+        Route::Mirror(id, None) => format!("nothing {}", id.0),
         Route::Protected(id, _) => format!("protected {}", id.0),
         Route::Unclear(id, reason) => format!("{} {}", reason.label(), id.0),
     }
@@ -148,4 +150,41 @@ fn metadata_follows_the_request() {
             "resource_documentation": "https://docs.example.com",
         })
     );
+}
+
+#[test]
+fn an_issuers_metadata_is_mirrored_where_that_is_switched_on() {
+    let places = [
+        ("/.well-known/oauth-authorization-server", "mirror 0"),
+        ("/.well-known/oauth-authorization-server/", "mirror 0"),
+        ("/.well-known/oauth-authorization-server?x=1", "mirror 0"),
+        ("/.well-known/oauth-authorization-server/mcp", "mirror 0"),
+        ("/.well-known/openid-configuration", "mirror 0"),
+        ("/.well-known/openid-configuration/mcp/", "mirror 0"),
+        ("/.well-known/openid-configuration/other", "nothing 0"),
+        ("/.well-known/oauth-authorization-server/mcp/x", "nothing 0"),
+        ("/.well-known/oauth-authorization-serverx", "foreign"),
+        ("/mcp/.well-known/openid-configuration", "protected 0"),
+        ("/mcp", "protected 0"),
+        ("/authorize", "foreign"),
+    ];
+    for switched_on in [true, false] {
+        let json = json!({
+            "issuers": [{
+                "issuer": "https://auth.example.com",
+                "cluster": "auth",
+                "authorization_server_metadata": switched_on,
+            }],
+            "resources": [
+                {"resource": "https://mcp.example.com/mcp", "hosts": ["mcp.example.com"]},
+            ],
+        });
+        let config = Config::parse(json.to_string().as_bytes()).unwrap();
+        for (path, expected) in places {
+            let off = matches!(expected, "mirror 0" | "nothing 0") && !switched_on;
+            let expected = if off { "foreign" } else { expected };
+            assert_eq!(routed(&config, path, "mcp.example.com"), expected, "{path}");
+            assert_eq!(routed(&config, path, "other.example.com"), "foreign");
+        }
+    }
 }

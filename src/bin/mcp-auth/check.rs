@@ -231,6 +231,9 @@ fn describe_issuer(issuer: &Issuer, out: &mut String) -> fmt::Result {
         }
         KeySource::Remote(remote) => describe_keys(remote, out)?,
     }
+    if issuer.mirrors_metadata {
+        row(out, "metadata", "also served on the hosts of its resources")?;
+    }
     row(
         out,
         "algorithms",

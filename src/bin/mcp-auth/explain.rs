@@ -260,6 +260,11 @@ impl Explanation<'_> {
             Route::Metadata(id, _) => {
                 writeln!(out, "Resource  the metadata document of {}", label(*id))
             }
+            Route::Mirror(id, _) => writeln!(
+                out,
+                "Resource  the authorization server's metadata on the host of {}",
+                label(*id)
+            ),
             Route::Protected(id, _) => writeln!(out, "Resource  {}", label(*id)),
             Route::Unclear(id, reason) => writeln!(
                 out,

@@ -1,0 +1,133 @@
+//! A copy of what an authorization server says of itself (RFC 8414), for clients that look for it
+//! at the protected host, as those of 2025-03-26 do.
+
+use std::time::Duration;
+
+use super::discovery::{self, WellKnown};
+use super::{Event, FetchError, FetchId, FetchOutcome, Outbox};
+use crate::config::RemoteKeys;
+use crate::time::UnixNanos;
+
+/// How old the copy is when it is fetched anew.
+const REFRESH: Duration = Duration::from_secs(60 * 60);
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// How long past its timeout a fetch is waited for; then its callback is taken for lost.
+const CALLBACK_GRACE: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+pub(super) struct Mirror {
+    config: RemoteKeys,
+    /// The last good one: it is served on while it cannot be fetched anew.
+    document: Option<Vec<u8>>,
+    work: Work,
+    failures: u32,
+}
+
+#[derive(Debug)]
+enum Work {
+    Idle {
+        next: UnixNanos,
+    },
+    Fetching {
+        id: FetchId,
+        place: WellKnown,
+        lost_at: UnixNanos,
+    },
+}
+
+impl Mirror {
+    pub(super) fn new(config: RemoteKeys, now: UnixNanos) -> Self {
+        Self {
+            config,
+            document: None,
+            work: Work::Idle { next: now },
+            failures: 0,
+        }
+    }
+
+    pub(super) fn document(&self) -> Option<&[u8]> {
+        self.document.as_deref()
+    }
+
+    pub(super) fn poll_timeout(&self) -> UnixNanos {
+        match self.work {
+            Work::Idle { next } => next,
+            Work::Fetching { lost_at, .. } => lost_at,
+        }
+    }
+
+    pub(super) fn waits_for(&self, fetch: FetchId) -> bool {
+        matches!(self.work, Work::Fetching { id, .. } if id == fetch)
+    }
+
+    pub(super) fn handle_tick(&mut self, now: UnixNanos, outbox: &mut Outbox<'_>) {
+        match self.work {
+            // A clock that went back must not put it off for longer than planned.
+            Work::Idle { next } if next > now && next <= now.saturating_add(REFRESH) => {}
+            Work::Idle { .. } => self.fetch(WellKnown::FIRST, now, outbox),
+            Work::Fetching { lost_at, .. } if lost_at > now => {}
+            Work::Fetching { .. } => self.fail(FetchError::Lost, now, outbox),
+        }
+    }
+
+    pub(super) fn handle_response(
+        &mut self,
+        outcome: FetchOutcome,
+        now: UnixNanos,
+        outbox: &mut Outbox<'_>,
+    ) {
+        let Work::Fetching { place, .. } = self.work else {
+            return;
+        };
+        let error = match outcome {
+            FetchOutcome::Response {
+                status: 200, body, ..
+            } => match discovery::check_issuer(&body, &self.config.issuer) {
+                Ok(()) => {
+                    self.document = Some(body);
+                    self.failures = 0;
+                    self.work = Work::Idle {
+                        next: now.saturating_add(REFRESH),
+                    };
+                    return;
+                }
+                Err(error) => FetchError::Discovery(error),
+            },
+            FetchOutcome::Response { status, .. } => FetchError::Status(status),
+            FetchOutcome::TooLarge => FetchError::TooLarge,
+            FetchOutcome::Failed => return self.fail(FetchError::Failed, now, outbox),
+        };
+        match place.next(&self.config.issuer) {
+            Some(next) => self.fetch(next, now, outbox),
+            None => self.fail(error, now, outbox),
+        }
+    }
+
+    fn fetch(&mut self, place: WellKnown, now: UnixNanos, outbox: &mut Outbox<'_>) {
+        let url = match place.url(&self.config.issuer) {
+            Ok(url) => url,
+            Err(error) => {
+                let error = discovery::DiscoveryError::JwksUriUnusable(error);
+                return self.fail(FetchError::Discovery(error), now, outbox);
+            }
+        };
+        let timeout = self.config.timings.timeout;
+        let id = outbox.fetch(&self.config.cluster, &url, timeout);
+        self.work = Work::Fetching {
+            id,
+            place,
+            lost_at: now.saturating_add(timeout.saturating_add(CALLBACK_GRACE)),
+        };
+    }
+
+    fn fail(&mut self, error: FetchError, now: UnixNanos, outbox: &mut Outbox<'_>) {
+        let factor = 1_u32.checked_shl(self.failures.min(6)).unwrap_or(1);
+        self.failures = self.failures.saturating_add(1);
+        let retry_in = FIRST_BACKOFF.saturating_mul(factor).min(LONGEST_BACKOFF);
+        self.work = Work::Idle {
+            next: now.saturating_add(retry_in),
+        };
+        outbox.report(Event::MetadataFailed { error, retry_in });
+    }
+}
