@@ -71,7 +71,7 @@ fn judge(
     ]);
     let route = gate::route(config, Some(path.as_bytes()), Authority::NotRead);
     let mut keys = Keys::new(config, now, 0);
-    match gate::decide(config, &route, &head, &mut keys, now) {
+    match gate::decide(config, &route, &head, &mut keys, now, now) {
         Decision::Allow(_) => Ok("allow"),
         Decision::Refuse(refusal, _) => Ok(refusal.reason.label()),
         other @ (Decision::Pass

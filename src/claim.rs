@@ -112,7 +112,8 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-fn encode(text: &str) -> String {
+/// Percent-encodes what is not visible ASCII or an inner space, and `%` (RFC 3986 §2.1).
+pub fn encode(text: &str) -> String {
     const HEX: [char; 16] = [
         '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
     ];

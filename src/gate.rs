@@ -69,6 +69,33 @@ pub struct Edits {
     pub remove: Vec<String>,
     /// Headers to set, in place of all of their name.
     pub set: Vec<(String, String)>,
+    /// What filter state says of the caller: for access logs, and for filters behind this one.
+    pub caller: Vec<(CallerFact, String)>,
+}
+
+/// What filter state says of the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallerFact {
+    /// `sub`
+    Subject,
+    /// `client_id`, or `azp` where there is none.
+    Client,
+    /// `iss`
+    Issuer,
+    /// The scopes, with spaces between them.
+    Scopes,
+}
+
+impl CallerFact {
+    /// Its name in filter state, behind `wasm.`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Subject => "mcp_auth_subject",
+            Self::Client => "mcp_auth_client",
+            Self::Issuer => "mcp_auth_issuer",
+            Self::Scopes => "mcp_auth_scopes",
+        }
+    }
 }
 
 /// Why a request was refused, and what an operator wants to know of it.
@@ -131,15 +158,19 @@ pub fn needs_body(config: &Config, route: &Route) -> bool {
     }
 }
 
-/// Decides on a request that [`route`] has placed.
+/// Decides on a request that [`route`] has placed: one that has just `arrived`, or that has waited
+/// for keys.
 pub fn decide(
     config: &Config,
     route: &Route,
     head: &Head,
     keys: &mut Keys,
+    arrived: UnixNanos,
     now: UnixNanos,
 ) -> Decision {
-    decide_with(config, route, head, now, |request| request.authorize(keys))
+    decide_with(config, route, head, now, |request| {
+        request.authorize(keys, arrived)
+    })
 }
 
 /// What [`decide`] would come to if its issuer had signed the token, whoever did. For explanations
@@ -291,11 +322,11 @@ impl Request<'_> {
     }
 
     /// Everything that a request must have to be allowed.
-    fn authorize(&self, keys: &mut Keys) -> Result<Granted, Stop> {
+    fn authorize(&self, keys: &mut Keys, arrived: UnixNanos) -> Result<Granted, Stop> {
         let token = self.token()?;
         let (id, issuer) = self.issuer(&token)?;
         self.check(&token, id, issuer)?;
-        let token = self.verify(token, id, keys)?;
+        let token = self.verify(token, id, keys, arrived)?;
         self.grant(token.claims(), id)
     }
 
@@ -463,9 +494,11 @@ impl Request<'_> {
         token: UnverifiedToken,
         id: IssuerId,
         keys: &mut Keys,
+        arrived: UnixNanos,
     ) -> Result<VerifiedToken, Stop> {
         let kid = token.unverified_kid().map(str::to_owned);
-        let found = keys.find(self.config, id, kid.as_deref(), token.algorithm(), self.now);
+        let (name, alg) = (kid.as_deref(), token.algorithm());
+        let found = keys.find(self.config, id, name, alg, arrived, self.now);
         let mut refusal = match found {
             Found::Keys(candidates) => match token.verify(candidates) {
                 Ok(token) => return Ok(token),
@@ -577,7 +610,12 @@ impl Request<'_> {
             })
             .map(str::to_owned)
             .collect();
-        Edits { remove, set }
+        let caller = claims.map(caller).unwrap_or_default();
+        Edits {
+            remove,
+            set,
+            caller,
+        }
     }
 
     fn stop<T>(&self, reason: Reason) -> Result<T, Stop> {
@@ -616,6 +654,26 @@ impl Request<'_> {
             }
         }
     }
+}
+
+fn caller(claims: &Claims) -> Vec<(CallerFact, String)> {
+    let text = |name: &str| {
+        let value = claims.get(&[name.to_owned()])?.as_str()?;
+        Some(claim::encode(value))
+    };
+    let scopes: Vec<&str> = claims.scopes().collect();
+    [
+        (CallerFact::Subject, text("sub")),
+        (
+            CallerFact::Client,
+            text("client_id").or_else(|| text("azp")),
+        ),
+        (CallerFact::Issuer, text("iss")),
+        (CallerFact::Scopes, Some(claim::encode(&scopes.join(" ")))),
+    ]
+    .into_iter()
+    .filter_map(|(fact, value)| Some((fact, value?)))
+    .collect()
 }
 
 /// An operation, for logs.

@@ -10,6 +10,8 @@ import subprocess
 import threading
 import urllib.parse
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
@@ -19,14 +21,17 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from support import http1, paths
+from support import http1, paths, tokens
+from support.key_server import KeyServer
 from support.ports import ReservedPort
 from support.processes import Child
+from support.recorder import Recorder
 from support.waiting import until
 
 EXAMPLES = paths.REPOSITORY / "envoy"
 DEPLOYMENT = EXAMPLES / "envoy.yaml"
 HYDRA = EXAMPLES / "hydra" / "envoy.yaml"
+IDENTITY = EXAMPLES / "identity.yaml"
 FILES = [DEPLOYMENT, HYDRA]
 
 
@@ -87,7 +92,7 @@ def validate(text: str, directory: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("file", FILES, ids=identifier)
+@pytest.mark.parametrize("file", [*FILES, IDENTITY], ids=identifier)
 def test_envoy_takes_it(file: Path, tmp_path: Path) -> None:
     done = validate(prepared(file, tmp_path), tmp_path)
     assert done.returncode == 0, done.stdout
@@ -100,6 +105,51 @@ def test_validation_finds_a_mistake_in_the_filters_json(file: Path, tmp_path: Pa
     assert done.returncode != 0
     assert "resources[0]" in done.stdout
     assert "`scope`" in done.stdout
+
+
+def test_filters_behind_know_the_caller(tmp_path: Path) -> None:
+    """The worked examples of identity.yaml: access log, RBAC and rate limit by subject."""
+    issuer, resource = "https://auth.example.com", "https://mcp.example.com/mcp"
+
+    def bearer(subject: str) -> str:
+        claims = {"iss": issuer, "aud": resource, "sub": subject, "client_id": "cli"}
+        return tokens.mint({}, {**claims, "scope": "mcp extra"})
+
+    with KeyServer([tokens.public_jwk("rsa-1")]) as keys, Recorder() as server:
+        text = adapted(
+            prepared(IDENTITY, tmp_path),
+            {
+                "address: 0.0.0.0, port_value: 8080": "address: 127.0.0.1, port_value: 0",
+                "address: mcp-server, port_value: 8000": f"address: 127.0.0.1, port_value: {server.port}",
+                "address: authorization-server, port_value: 8080": f"address: 127.0.0.1, port_value: {keys.port}",
+                "type: STRICT_DNS": "type: STATIC",
+                "/jwks": keys.jwks_path,
+            },
+        )
+        with started(text, tmp_path) as envoy:
+            assert http1.get(envoy.port, "/mcp", bearer("alice")).status == 200
+            assert http1.get(envoy.port, "/mcp", bearer("mallory")).status == 403
+            assert http1.get(envoy.port, "/mcp", bearer("al\nice\u001b")).status == 200
+            bob = bearer("bob")
+            statuses = [http1.get(envoy.port, "/mcp", bob).status for _ in range(6)]
+            assert statuses == [200] * 5 + [429]
+            assert http1.get(envoy.port, "/mcp", bearer("alice")).status == 200
+            assert http1.get(envoy.port, "/mcp").status == 401
+
+            until(lambda: len(envoy.access_log()) == 11, "the access log")
+            lines = envoy.access_log()
+        assert lines[0] == {
+            "status": 200,
+            "decision": "allow",
+            "reason": None,
+            "subject": "alice",
+            "client": "cli",
+            "issuer": issuer,
+            "scopes": "mcp extra",
+        }
+        assert (lines[1]["status"], lines[1]["subject"]) == (403, "mallory")
+        assert lines[2]["subject"] == "al%0Aice%1B"
+        assert (lines[-1]["reason"], lines[-1]["subject"]) == ("credentials_missing", None)
 
 
 def test_the_examples_agree() -> None:
@@ -116,57 +166,74 @@ def test_the_examples_agree() -> None:
         assert [line.strip() for line in first] == [line.strip() for line in second]
 
 
+@dataclass(frozen=True)
+class Running:
+    port: int
+    admin: int
+    child: Child
+
+    def access_log(self) -> list[dict[str, Any]]:
+        """Written within 20 ms."""
+        lines = self.child.stdout_path.read_text().split("\n")[:-1]
+        return [json.loads(line) for line in lines]
+
+
+@contextmanager
+def started(text: str, directory: Path) -> Iterator[Running]:
+    """Envoy with an example whose addresses are those of this machine."""
+    file = directory / "envoy.yaml"
+    file.write_text(text)
+    admin_address = directory / "admin.address"
+    with Child(
+        "envoy",
+        [
+            paths.envoy_binary(),
+            "--config-path", file,
+            "--config-yaml",
+            '{"admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}}',
+            "--admin-address-path", admin_address,
+            "--disable-hot-restart",
+            "--concurrency", "1",
+            "--file-flush-interval-msec", "20",
+            "--log-level", "warning",
+        ],
+        directory,
+    ) as envoy:  # fmt: skip
+
+        def admin_port() -> int | None:
+            envoy.check()
+            text = admin_address.read_text() if admin_address.exists() else ""
+            return int(text.rpartition(":")[2]) if text.strip() else None
+
+        admin = until(admin_port, "Envoy's admin address", timeout=60)
+
+        def port() -> int | None:
+            envoy.check()
+            answer = http1.request(admin, "GET", "/listeners?format=json").json()
+            statuses = answer.get("listener_statuses")
+            return (
+                statuses[0]["local_address"]["socket_address"]["port_value"] if statuses else None
+            )
+
+        yield Running(until(port, "Envoy's listener", timeout=60), admin, envoy)
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
     """Envoy with the example of docker-compose, its servers unreachable: port and admin port."""
     directory = tmp_path_factory.mktemp("example")
     with ReservedPort() as refused:
-        file = directory / "envoy.yaml"
         unreachable = f"address: 127.0.0.1, port_value: {refused.number}"
-        file.write_text(
-            adapted(
-                prepared(HYDRA, directory),
-                {
-                    "address: 0.0.0.0, port_value: 8080": "address: 127.0.0.1, port_value: 0",
-                    "address: mcp-server, port_value: 3001": unreachable,
-                    "address: hydra, port_value: 4444": unreachable,
-                },
-            )
+        text = adapted(
+            prepared(HYDRA, directory),
+            {
+                "address: 0.0.0.0, port_value: 8080": "address: 127.0.0.1, port_value: 0",
+                "address: mcp-server, port_value: 3001": unreachable,
+                "address: hydra, port_value: 4444": unreachable,
+            },
         )
-        admin_address = directory / "admin.address"
-        with Child(
-            "envoy",
-            [
-                paths.envoy_binary(),
-                "--config-path", file,
-                "--config-yaml",
-                '{"admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}}',
-                "--admin-address-path", admin_address,
-                "--disable-hot-restart",
-                "--concurrency", "1",
-                "--log-level", "warning",
-            ],
-            directory,
-        ) as envoy:  # fmt: skip
-
-            def admin_port() -> int | None:
-                envoy.check()
-                text = admin_address.read_text() if admin_address.exists() else ""
-                return int(text.rpartition(":")[2]) if text.strip() else None
-
-            admin = until(admin_port, "Envoy's admin address", timeout=60)
-
-            def port() -> int | None:
-                envoy.check()
-                answer = http1.request(admin, "GET", "/listeners?format=json").json()
-                statuses = answer.get("listener_statuses")
-                return (
-                    statuses[0]["local_address"]["socket_address"]["port_value"]
-                    if statuses
-                    else None
-                )
-
-            yield until(port, "Envoy's listener", timeout=60), admin
+        with started(text, directory) as envoy:
+            yield envoy.port, envoy.admin
 
 
 def test_it_protects_the_server(running: tuple[int, int]) -> None:

@@ -378,7 +378,7 @@ pub fn decision(input: &[u8]) {
     assert_eq!(route, gate::route(config, path, authority));
 
     let mut keys = Keys::new(config, now, 0);
-    let decision = gate::decide(config, &route, &head, &mut keys, now);
+    let decision = gate::decide(config, &route, &head, &mut keys, now, now);
     match &decision {
         Decision::Pass => assert_eq!(route, Route::Foreign),
         Decision::Answer(reply) => {

@@ -57,6 +57,10 @@ pub(super) fn edit_request(edits: &Edits) -> Result<()> {
     for name in &edits.remove {
         hostcalls::remove_map_value(MapType::HttpRequestHeaders, name).map_err(|_| HostError)?;
     }
+    for (fact, value) in &edits.caller {
+        hostcalls::set_property(vec![fact.name()], Some(value.as_bytes()))
+            .map_err(|_| HostError)?;
+    }
     for (name, value) in &edits.set {
         hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value.as_bytes()))
             .map_err(|_| HostError)?;

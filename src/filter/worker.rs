@@ -42,6 +42,7 @@ pub(super) enum Phase {
 pub(super) struct HeldRequest {
     pub(super) route: Route,
     pub(super) head: Head,
+    pub(super) arrived: UnixNanos,
     /// Whether it has no body.
     pub(super) ends: bool,
     pub(super) phase: Rc<Cell<Phase>>,
@@ -112,6 +113,7 @@ impl Worker {
         let request = HeldRequest {
             route,
             head,
+            arrived: host::now(),
             ends,
             phase: Rc::clone(phase),
         };
@@ -233,11 +235,15 @@ impl Worker {
         request: HeldRequest,
         again: Option<(UnixNanos, UnixNanos)>,
     ) {
-        let now = again.map_or_else(host::now, |(_, now)| now);
         let HeldRequest {
-            route, head, phase, ..
+            route,
+            head,
+            arrived,
+            phase,
+            ..
         } = &request;
-        let mut decision = gate::decide(&self.config, route, head, &mut self.keys, now);
+        let now = again.map_or(*arrived, |(_, now)| now);
+        let mut decision = gate::decide(&self.config, route, head, &mut self.keys, *arrived, now);
         if let Decision::ReadBody(pending) = decision {
             return self.read_body(stream, request, pending, now, again.is_some());
         }
@@ -396,6 +402,8 @@ impl Worker {
             return;
         }
         let level = match refusal.reason.fault() {
+            // Whoever sends tokens with unknown keys chooses how many of these there are.
+            Fault::Outage if refusal.reason == Reason::KeyPending => Level::Info,
             Fault::Outage => Level::Warn,
             Fault::Request | Fault::Token | Fault::Policy => Level::Info,
         };

@@ -25,10 +25,6 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 const CALLBACK_GRACE: Duration = Duration::from_secs(2);
 /// How long a discovered `jwks_uri` is used before the metadata is read again.
 const REDISCOVER: Duration = Duration::from_secs(60 * 60);
-/// A set that came so recently has been fetched for the request at hand: what is not in it is
-/// unknown to its issuer. The time is what a worker may take to learn of another's fetch.
-const JUST_FETCHED: Duration = Duration::from_millis(100);
-
 /// One issuer whose keys are fetched.
 #[derive(Debug)]
 pub(super) struct RemoteIssuer {
@@ -66,10 +62,19 @@ enum Keys {
         set: KeySet,
         /// When their age begins.
         at: UnixNanos,
-        /// When they were fetched, by the clock of the worker that did it.
-        stamp: UnixNanos,
-        refresh: Duration,
+        fetched: Fetched,
     },
+}
+
+/// How a set was fetched, by the clock of the worker that did it.
+#[derive(Clone, Copy, Debug)]
+struct Fetched {
+    /// When the request for it was sent: it has every key that was published by then.
+    begun: UnixNanos,
+    /// When it came.
+    stamp: UnixNanos,
+    /// After which it is to be refreshed.
+    refresh: Duration,
 }
 
 /// What is being done about them.
@@ -85,6 +90,7 @@ enum Work {
     Fetching {
         id: FetchId,
         what: Target,
+        begun: UnixNanos,
         lost_at: UnixNanos,
     },
 }
@@ -135,7 +141,13 @@ impl RemoteIssuer {
         }
     }
 
-    pub(super) fn find(&mut self, kid: Option<&str>, alg: Algorithm, now: UnixNanos) -> Found<'_> {
+    pub(super) fn find(
+        &mut self,
+        kid: Option<&str>,
+        alg: Algorithm,
+        arrived: UnixNanos,
+        now: UnixNanos,
+    ) -> Found<'_> {
         self.heed_backward_jump(now);
         if let Some(reason) = self.unusable(now) {
             return if self.is_coming(now) {
@@ -149,7 +161,7 @@ impl RemoteIssuer {
             Keys::Fetched { set, .. } => matches!(set.lookup(kid, alg), Lookup::Unknown),
         };
         if unknown {
-            return self.find_unknown(kid, alg, now);
+            return self.find_unknown(kid, alg, arrived, now);
         }
         if self.is_overdue(now) {
             self.stale_uses = self.stale_uses.saturating_add(1);
@@ -160,18 +172,26 @@ impl RemoteIssuer {
         }
     }
 
-    /// A key that the set lacks is refused only if the issuer has been asked for it.
-    fn find_unknown(&mut self, kid: Option<&str>, alg: Algorithm, now: UnixNanos) -> Found<'_> {
+    /// A key that the set lacks is refused only if the issuer was asked after its token had come.
+    fn find_unknown(
+        &mut self,
+        kid: Option<&str>,
+        alg: Algorithm,
+        arrived: UnixNanos,
+        now: UnixNanos,
+    ) -> Found<'_> {
+        let was_asked =
+            matches!(&self.keys, Keys::Fetched { fetched, .. } if arrived <= fetched.begun);
+        if was_asked {
+            self.refused.remember(kid, alg, now);
+            return Found::Refused(Reason::KeyUnknown);
+        }
         if self.ask_refresh(now) || self.look_again(now) {
             return Found::Wait;
         }
         // While the issuer cannot be asked, nobody knows whether the key is a new one of its own.
         if self.failures > 0 {
             return self.unavailable(Reason::KeysUnavailable, now);
-        }
-        if self.was_just_fetched(now) {
-            self.refused.remember(kid, alg, now);
-            return Found::Refused(Reason::KeyUnknown);
         }
         let cooldown = self.config.timings.unknown_key_cooldown;
         if self.refused.has(kid, alg, now, cooldown) {
@@ -252,36 +272,36 @@ impl RemoteIssuer {
     }
 
     /// Takes over a set: fetched here, or by another worker.
-    fn take_over(&mut self, set: KeySet, stamp: UnixNanos, refresh: Duration, now: UnixNanos) {
-        let at = stamp.min(now);
-        self.keys = Keys::Fetched {
-            set,
-            at,
-            stamp,
-            refresh,
-        };
+    fn take_over(&mut self, set: KeySet, fetched: Fetched, now: UnixNanos) {
+        let at = fetched.stamp.min(now);
+        if let Keys::Fetched { set: old, .. } = &self.keys {
+            for (kid, alg) in old.names() {
+                if matches!(set.lookup(Some(kid), alg), Lookup::Unknown) {
+                    self.refused.remember(Some(kid), alg, now);
+                }
+            }
+        }
+        self.keys = Keys::Fetched { set, at, fetched };
         self.failures = 0;
-        let early = self.spread(refresh, 10);
-        self.next = at.saturating_add(refresh.saturating_sub(early));
+        let early = self.spread(fetched.refresh, 10);
+        self.next = at.saturating_add(fetched.refresh.saturating_sub(early));
     }
 
     /// Why the keys can give no verdict, if so.
     fn unusable(&self, now: UnixNanos) -> Option<Reason> {
         match &self.keys {
             Keys::Absent => Some(Reason::KeysUnavailable),
-            Keys::Fetched { at, refresh, .. } => {
-                let bound = refresh.saturating_add(self.config.timings.max_stale);
+            Keys::Fetched { at, fetched, .. } => {
+                let bound = fetched
+                    .refresh
+                    .saturating_add(self.config.timings.max_stale);
                 (now.since(*at) >= bound).then_some(Reason::KeysStale)
             }
         }
     }
 
     fn is_overdue(&self, now: UnixNanos) -> bool {
-        matches!(&self.keys, Keys::Fetched { at, refresh, .. } if now.since(*at) > *refresh)
-    }
-
-    fn was_just_fetched(&self, now: UnixNanos) -> bool {
-        matches!(&self.keys, Keys::Fetched { at, .. } if now.since(*at) <= JUST_FETCHED)
+        matches!(&self.keys, Keys::Fetched { at, fetched, .. } if now.since(*at) > fetched.refresh)
     }
 
     /// Whether a fetch is under way, or about to be.
@@ -314,11 +334,12 @@ impl RemoteIssuer {
     /// The clock went back: whatever was planned by it is planned anew, so that refreshes go on
     /// and no key outlives its bound.
     fn heed_backward_jump(&mut self, now: UnixNanos) {
-        if let Keys::Fetched { at, stamp, .. } = &mut self.keys
+        if let Keys::Fetched { at, fetched, .. } = &mut self.keys
             && *at > now
         {
             *at = now;
-            *stamp = now;
+            fetched.stamp = now;
+            fetched.begun = UnixNanos::ZERO;
             self.last_asked = None;
             self.next = now;
         }

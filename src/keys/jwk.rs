@@ -104,6 +104,13 @@ impl KeySet {
         &self.keys
     }
 
+    /// The names of its keys, each with an algorithm that it fits.
+    pub(super) fn names(&self) -> impl Iterator<Item = (&str, Algorithm)> {
+        self.keys
+            .iter()
+            .filter_map(|key| Some((key.kid()?, key.algorithms().next()?)))
+    }
+
     /// How many keys are usable.
     pub fn len(&self) -> usize {
         self.keys.len()

@@ -204,13 +204,15 @@ impl Keys {
 
     /// The keys of `issuer` that may have signed a token with this `kid` and `alg`.
     ///
-    /// An unknown `kid` asks for one refresh, at most once per cooldown, whatever arrives.
+    /// An unknown `kid` asks for one refresh, at most once per cooldown, whatever arrives. It is
+    /// refused if the issuer was asked after the token had `arrived`.
     pub fn find<'a>(
         &'a mut self,
         config: &'a Config,
         issuer: IssuerId,
         kid: Option<&str>,
         alg: Algorithm,
+        arrived: UnixNanos,
         now: UnixNanos,
     ) -> Found<'a> {
         match (
@@ -219,7 +221,7 @@ impl Keys {
         ) {
             (Some(IssuerKeys::Still), Some(KeySource::Inline(set))) => in_set(set, kid, alg),
             (Some(IssuerKeys::Remote(remote)), Some(KeySource::Remote(_))) => {
-                remote.find(kid, alg, now)
+                remote.find(kid, alg, arrived, now)
             }
             (Some(IssuerKeys::Still), Some(KeySource::Remote(_)) | None)
             | (Some(IssuerKeys::Remote(_)), Some(KeySource::Inline(_)) | None)

@@ -11,7 +11,7 @@ const MOST: usize = 64;
 /// The longest `kid` that is remembered, in bytes.
 const LONGEST_KID: usize = 256;
 
-/// Keys that were not in the issuer's set when it had just been fetched.
+/// Keys that an issuer did not have when it was asked, or has withdrawn.
 #[derive(Debug, Default)]
 pub(super) struct RefusedKeys(VecDeque<Refused>);
 
@@ -48,9 +48,12 @@ impl RefusedKeys {
     }
 
     fn position(&self, kid: Option<&str>, alg: Algorithm) -> Option<usize> {
-        self.0
-            .iter()
-            .position(|refused| refused.alg == alg && refused.kid.as_deref() == kid)
+        self.0.iter().position(|refused| match (&refused.kid, kid) {
+            (Some(refused), Some(kid)) => refused == kid,
+            // Without a name it is the algorithm that no key fits.
+            (None, None) => refused.alg == alg,
+            (Some(_), None) | (None, Some(_)) => false,
+        })
     }
 }
 

@@ -14,7 +14,9 @@ use crate::config::RemoteKeys;
 use crate::time::UnixNanos;
 
 /// How many entries there can be: the host never frees the name of one.
-const BUCKETS: u64 = 64;
+const SLOTS: u64 = 4096;
+/// How many slots are looked at for one that is not another issuer's.
+const MOST_PROBES: u64 = 4;
 /// The longest head of an entry, in bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// How far another worker's reading of the clock may be ahead of this one's.
@@ -73,6 +75,8 @@ pub(super) struct FoundAt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Freshness {
+    /// When the request for it was sent.
+    pub(super) begun: UnixNanos,
     pub(super) at: UnixNanos,
     pub(super) refresh: Duration,
 }
@@ -88,8 +92,18 @@ pub(super) struct Bounds {
 /// Where the entry of one issuer is, and what it must be bound to.
 #[derive(Debug)]
 pub(super) struct Place {
+    slot: u64,
+    probes: u64,
     key: String,
     binding: String,
+}
+
+/// What an entry turned out to be.
+pub(super) enum Content<'a> {
+    /// Something for this issuer, or nothing.
+    Ours(Record, &'a [u8]),
+    /// An entry of another issuer, or of another configuration of this one.
+    Foreign,
 }
 
 impl Place {
@@ -98,11 +112,32 @@ impl Place {
         let binding = format!("1 {config:?}");
         let mut hasher = DefaultHasher::new();
         binding.hash(&mut hasher);
-        let bucket = hasher.finish().checked_rem(BUCKETS).unwrap_or_default();
-        Self {
-            key: format!("mcp_auth.keys.{bucket}"),
+        let mut place = Self {
+            slot: hasher.finish(),
+            probes: 0,
+            key: String::new(),
             binding,
+        };
+        place.name();
+        place
+    }
+
+    /// Goes on to the next slot, if there is one to try.
+    pub(super) fn probe_next(&mut self) -> bool {
+        self.probes = self.probes.saturating_add(1);
+        let more = self.probes < MOST_PROBES;
+        if !more {
+            // Taken by others wherever one looks: the first is as good as any.
+            self.probes = 0;
         }
+        self.name();
+        more
+    }
+
+    fn name(&mut self) {
+        let slot = self.slot.wrapping_add(self.probes);
+        let slot = slot.checked_rem(SLOTS).unwrap_or_default();
+        self.key = format!("mcp_auth.keys.{slot}");
     }
 
     /// The name of the entry.
@@ -110,21 +145,17 @@ impl Place {
         &self.key
     }
 
-    /// What an entry says, and the key set in it. What is of others, or is not plausible, is as
-    /// good as not there.
-    pub(super) fn read<'a>(
-        &self,
-        value: &'a [u8],
-        now: UnixNanos,
-        bounds: Bounds,
-    ) -> (Record, &'a [u8]) {
-        let nothing = || {
-            let record = Record {
-                binding: self.binding.clone(),
-                ..Record::default()
-            };
-            (record, &[][..])
-        };
+    /// An empty record for this issuer.
+    pub(super) fn blank(&self) -> Record {
+        Record {
+            binding: self.binding.clone(),
+            ..Record::default()
+        }
+    }
+
+    /// What an entry says, and the key set in it. What is not plausible is as good as not there.
+    pub(super) fn read<'a>(&self, value: &'a [u8], now: UnixNanos, bounds: Bounds) -> Content<'a> {
+        let nothing = || Content::Ours(self.blank(), &[]);
         let Some((head, body)) = split(value) else {
             return nothing();
         };
@@ -132,7 +163,7 @@ impl Place {
             return nothing();
         };
         if record.binding != self.binding {
-            return nothing();
+            return Content::Foreign;
         }
         let ahead = now.saturating_add(CLOCK_TOLERANCE);
         let by = |bound: Duration| ahead.saturating_add(bound);
@@ -140,8 +171,8 @@ impl Place {
         record.asked_at.take_if(|at| *at > ahead);
         record.failure.take_if(|it| it.retry_at > by(bounds.retry));
         record.location.take_if(|it| it.until > by(bounds.location));
-        record.keys.take_if(|it| it.at > ahead);
-        (record, body)
+        record.keys.take_if(|it| it.at > ahead || it.begun > it.at);
+        Content::Ours(record, body)
     }
 }
 

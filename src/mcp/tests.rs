@@ -359,7 +359,8 @@ fn headers_of_a_modern_request_must_agree_with_the_body() {
         json!({"jsonrpc": "2.0", "id": 1, "method": "x", "params": {
             "_meta": {"io.modelcontextprotocol/protocolVersion": version}}})
     };
-    let cases: Vec<(Vec<(&str, &str)>, &Value, Result<(), Mismatch>)> = vec![
+    type Headers<'h> = Vec<(&'h str, &'h str)>;
+    let cases: Vec<(Headers<'_>, &Value, Result<(), Mismatch>)> = vec![
         (vec![MODERN, method, name], &tool, Ok(())),
         (vec![MODERN, method, ("mcp-name", " echo\t")], &tool, Ok(())),
         (

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 import pytest
 from mcp import types
-from mcp.shared.auth import OAuthToken
+from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from support import http1, tokens
 from support.authorization import AuthorizationServer
 from support.bootstrap import Listener
 from support.challenges import parse_challenge
 from support.envoy import Envoy
-from support.mcp_client import LEGACY, MODERN, Login, connect
+from support.mcp_client import LEGACY, MODERN, REDIRECT_URI, Login, connect
 from support.recorder import Recorder
 from support.stack import Stack
 from support.waiting import until
@@ -52,6 +52,51 @@ def text_of(result: types.CallToolResult) -> str:
     content = result.content[0]
     assert isinstance(content, types.TextContent)
     return content.text
+
+
+@ERAS
+def test_the_sdk_steps_up_for_one_operation(
+    wasm: Path, concurrency: int, tmp_path: Path, mode: str
+) -> None:
+    """Logged in for reading, the client asks for more when a tool needs it, and tries again.
+
+    The client is known beforehand: one that registers itself does so for the scopes of its first
+    challenge, and this authorization server then holds it to them.
+    """
+    operations = [{"method": "tools/call", "name": "whoami", "scopes": ["mcp:admin"]}]
+    known = {
+        "client_id": "desk",
+        "redirect_uris": [REDIRECT_URI],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": "none",
+    }
+    with Stack(
+        tmp_path,
+        wasm,
+        concurrency=concurrency,
+        resource={"operations": operations},
+        authorization={"clients": [known]},
+    ) as stack:
+
+        async def work() -> None:
+            registered = {**known, "issuer": stack.authorization.issuer}
+            login = Login(client=OAuthClientInformationFull.model_validate(registered))
+            async with connect(stack.url, mode, login) as connected:
+                await connected.client.call_tool("echo", {"text": "hello"})
+                assert login.tokens is not None
+                assert login.tokens.scope == "mcp:read"
+                who = (await connected.client.call_tool("whoami", {})).structured_content
+                exchanges = connected.exchanges
+            assert who is not None
+            assert set(who["x-mcp-scope"].split(" ")) == {"mcp:read", "mcp:admin"}
+            assert len(login.authorization_urls) == 2
+            [refused] = [one for one in exchanges if one.response.status_code == 403]
+            assert parse_challenge(refused.response.headers["www-authenticate"])[1]["scope"] == (
+                "mcp:read mcp:admin"
+            )
+
+        run(work())
 
 
 @ERAS

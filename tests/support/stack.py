@@ -25,6 +25,7 @@ class Stack:
         concurrency: int = 1,
         scopes: Sequence[str] = ("mcp:read",),
         issuer: Json | None = None,
+        resource: Json | None = None,
         authorization: Json | None = None,
         log_level: str = "warning,wasm:info",
     ) -> None:
@@ -47,7 +48,7 @@ class Stack:
                 "issuers": [
                     {"issuer": self.authorization.issuer, "cluster": "auth", **(issuer or {})}
                 ],
-                "resources": [{"resource": self.url, "scopes": list(scopes)}],
+                "resources": [{"resource": self.url, "scopes": list(scopes), **(resource or {})}],
             }
             listener = Listener(wasm=wasm, configuration=self.configuration, port=port)
             self.envoy = self._stack.enter_context(

@@ -200,7 +200,14 @@ impl Explanation<'_> {
     fn write(&self, out: &mut String) -> Result<bool, fmt::Error> {
         let mut keys = Keys::new(self.config, self.now, 0);
         let head = self.request.head();
-        let mut decision = gate::decide(self.config, &self.route, head, &mut keys, self.now);
+        let mut decision = gate::decide(
+            self.config,
+            &self.route,
+            head,
+            &mut keys,
+            self.now,
+            self.now,
+        );
         let unverified = matches!(decision, Decision::Wait(_));
         if unverified {
             decision = gate::decide_unverified(self.config, &self.route, head, self.now);

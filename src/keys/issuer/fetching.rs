@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    CALLBACK_GRACE, FIRST_BACKOFF, LONGEST_BACKOFF, Location, REDISCOVER, RemoteIssuer, Target,
-    Why, Work,
+    CALLBACK_GRACE, FIRST_BACKOFF, Fetched, LONGEST_BACKOFF, Location, REDISCOVER, RemoteIssuer,
+    Target, Why, Work,
 };
 use crate::keys::discovery::{self, DiscoveryError, WellKnown};
 use crate::keys::jwk::KeySet;
@@ -75,7 +75,12 @@ impl RemoteIssuer {
         let timeout = self.config.timings.timeout;
         let id = outbox.fetch(cluster, url, timeout);
         let lost_at = now.saturating_add(timeout.saturating_add(CALLBACK_GRACE));
-        self.work = Work::Fetching { id, what, lost_at };
+        self.work = Work::Fetching {
+            id,
+            what,
+            begun: now,
+            lost_at,
+        };
     }
 
     pub(in crate::keys) fn handle_response(
@@ -85,12 +90,12 @@ impl RemoteIssuer {
         outbox: &mut Outbox<'_>,
     ) {
         self.heed_backward_jump(now);
-        let Work::Fetching { what, .. } = self.work else {
+        let Work::Fetching { what, begun, .. } = self.work else {
             return;
         };
         match what {
             Target::Metadata(place) => self.handle_metadata(place, outcome, now, outbox),
-            Target::KeySet => self.handle_key_set(outcome, now, outbox),
+            Target::KeySet => self.handle_key_set(outcome, begun, now, outbox),
         }
     }
 
@@ -142,7 +147,13 @@ impl RemoteIssuer {
         }
     }
 
-    fn handle_key_set(&mut self, outcome: FetchOutcome, now: UnixNanos, outbox: &mut Outbox<'_>) {
+    fn handle_key_set(
+        &mut self,
+        outcome: FetchOutcome,
+        begun: UnixNanos,
+        now: UnixNanos,
+        outbox: &mut Outbox<'_>,
+    ) {
         let (cache_control, body) = match outcome {
             FetchOutcome::Failed => return self.fail(FetchError::Failed, now, outbox),
             FetchOutcome::TooLarge => return self.fail(FetchError::TooLarge, now, outbox),
@@ -174,7 +185,12 @@ impl RemoteIssuer {
         let refresh = freshness::refresh(&cache_control, self.config.timings.refresh);
         let keys = set.len();
         outbox.report(Event::Refreshed { keys, refresh });
-        self.take_over(set, now, refresh, now);
+        let fetched = Fetched {
+            begun,
+            stamp: now,
+            refresh,
+        };
+        self.take_over(set, fetched, now);
         self.work = Work::Idle;
         self.publish(Some(body), outbox);
         outbox.wake();

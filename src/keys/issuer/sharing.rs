@@ -7,11 +7,13 @@
 
 use std::time::Duration;
 
-use super::{Keys, LONGEST_BACKOFF, Location, REDISCOVER, RemoteIssuer, Why, Work};
+use super::{Fetched, Keys, LONGEST_BACKOFF, Location, REDISCOVER, RemoteIssuer, Why, Work};
 use crate::config::RemoteKeys;
 use crate::keys::discovery;
 use crate::keys::jwk::KeySet;
-use crate::keys::shared::{Bounds, Failure, FoundAt, Freshness, Lease, Place, Record, SharedEntry};
+use crate::keys::shared::{
+    Bounds, Content, Failure, FoundAt, Freshness, Lease, Place, Record, SharedEntry,
+};
 use crate::keys::{Event, Outbox};
 use crate::time::UnixNanos;
 
@@ -107,7 +109,16 @@ impl RemoteIssuer {
             return;
         };
         sharing.looked_at = now;
-        let (record, body) = sharing.place.read(&value, now, bounds);
+        let (record, body) = match sharing.place.read(&value, now, bounds) {
+            Content::Ours(record, body) => (record, body),
+            Content::Foreign => {
+                if sharing.place.probe_next() {
+                    return self.look(outbox);
+                }
+                // The first slot is this issuer's from now on.
+                (sharing.place.blank(), &[][..])
+            }
+        };
         if self.adopt(&record, body, now, outbox) {
             return;
         }
@@ -198,7 +209,7 @@ impl RemoteIssuer {
         };
         let newer = match &self.keys {
             Keys::Absent => true,
-            Keys::Fetched { stamp, .. } => fresh.at > *stamp,
+            Keys::Fetched { fetched, .. } => fresh.at > fetched.stamp,
         };
         if !newer || sharing.useless == Some(fresh.at) {
             return false;
@@ -214,7 +225,12 @@ impl RemoteIssuer {
         self.adopt_location(record);
         outbox.report(Event::Adopted { keys: set.len() });
         let refresh = fresh.refresh.min(self.config.timings.refresh);
-        self.take_over(set, fresh.at, refresh, now);
+        let fetched = Fetched {
+            begun: fresh.begun,
+            stamp: fresh.at,
+            refresh,
+        };
+        self.take_over(set, fetched, now);
         if let Some(asked_at) = record.asked_at {
             self.last_asked = self.last_asked.max(Some(asked_at.min(now)));
         }
@@ -315,10 +331,11 @@ impl RemoteIssuer {
             }),
         };
         let value = match (&publication.key_set, &self.keys) {
-            (Some(key_set), Keys::Fetched { stamp, refresh, .. }) => {
+            (Some(key_set), Keys::Fetched { fetched, .. }) => {
                 record.keys = Some(Freshness {
-                    at: *stamp,
-                    refresh: *refresh,
+                    begun: fetched.begun,
+                    at: fetched.stamp,
+                    refresh: fetched.refresh,
                 });
                 record.write(key_set)
             }

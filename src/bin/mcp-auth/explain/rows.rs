@@ -380,7 +380,14 @@ impl Rows {
             Some(path) => format!("one by a key of {}", path.display()),
             None => "one by a key of its issuer".to_owned(),
         };
-        let found = keys.find(explanation.config, id, kid.as_deref(), alg, explanation.now);
+        let found = keys.find(
+            explanation.config,
+            id,
+            kid.as_deref(),
+            alg,
+            explanation.now,
+            explanation.now,
+        );
         let (verdict, found) = match found {
             Found::Keys(candidates) => match token.verify(candidates) {
                 Ok(_) => (Verdict::Good, format!("by the key that {named} names")),
