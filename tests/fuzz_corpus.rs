@@ -23,7 +23,9 @@ fn the_corpus_breaks_no_promise() {
             .join("fuzz/corpus")
             .join(target);
         let mut inputs = 0;
-        for entry in fs::read_dir(&folder).unwrap() {
+        let entries = fs::read_dir(&folder)
+            .unwrap_or_else(|error| panic!("no corpus in {}: {error}", folder.display()));
+        for entry in entries {
             let path = entry.unwrap().path();
             let input = fs::read(&path).unwrap();
             std::panic::catch_unwind(|| run(&input))
