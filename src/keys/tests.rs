@@ -217,6 +217,52 @@ fn discovery_asks_each_place_and_compares_the_issuer() {
 }
 
 #[test]
+fn a_key_set_that_has_moved_is_followed() {
+    let metadata = |uri: &str| {
+        let issuer = "https://auth.example.com";
+        ok(serde_json::json!({"issuer": issuer, "jwks_uri": uri})
+            .to_string()
+            .into_bytes())
+    };
+    let mut world = World::new(serde_json::json!({
+        "issuer": "https://auth.example.com",
+        "cluster": "auth",
+    }));
+    let fetch = world.only_fetch();
+    world.answer(&fetch, metadata("https://auth.example.com/one"));
+    let fetch = world.fetches().remove(0);
+    world.answer(&fetch, ok(key_set(&["a"])));
+    world.fetches();
+
+    // Within the hour only the keys are fetched anew.
+    world.pass(600);
+    let fetch = world.only_fetch();
+    assert_eq!(fetch.url.path_and_query(), "/one");
+    world.answer(&fetch, ok(key_set(&["a"])));
+    world.fetches();
+
+    // After it the metadata is read again, and believed.
+    world.pass(3600);
+    let fetch = world.only_fetch();
+    assert!(fetch.url.path_and_query().starts_with("/.well-known/"));
+    world.answer(&fetch, metadata("https://auth.example.com/two"));
+    let fetch = world.fetches().remove(0);
+    assert_eq!(fetch.url.path_and_query(), "/two");
+    world.answer(&fetch, ok(key_set(&["b"])));
+    assert_eq!(world.find("b"), Seen::Known);
+    world.fetches();
+
+    // A key server that knows nothing of the place causes it to be looked up at once.
+    world.pass(600);
+    let fetch = world.only_fetch();
+    world.answer(&fetch, status(404));
+    world.fetches();
+    world.pass(2);
+    let fetch = world.only_fetch();
+    assert!(fetch.url.path_and_query().starts_with("/.well-known/"));
+}
+
+#[test]
 fn keys_are_refreshed_before_they_are_old() {
     let mut world = World::with_uri();
     let fetch = world.only_fetch();
