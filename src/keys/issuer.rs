@@ -5,6 +5,7 @@ mod sharing;
 
 use std::time::Duration;
 
+use super::backoff;
 use super::discovery::WellKnown;
 use super::jwk::{KeySet, Lookup};
 use super::refused::RefusedKeys;
@@ -17,12 +18,6 @@ use crate::url::HttpUrl;
 
 use sharing::Sharing;
 
-/// The first pause after a failed fetch; it doubles with each further failure.
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-/// The longest pause after a failed fetch, before jitter.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
-/// How long past its timeout a fetch is waited for; then its callback is taken for lost.
-const CALLBACK_GRACE: Duration = Duration::from_secs(2);
 /// How long a discovered `jwks_uri` is used before the metadata is read again.
 const REDISCOVER: Duration = Duration::from_secs(60 * 60);
 /// One issuer whose keys are fetched.
@@ -200,7 +195,10 @@ impl RemoteIssuer {
         let asked = self.last_asked.unwrap_or(now);
         Found::Unavailable {
             reason: Reason::KeyPending,
-            retry_after: asked.saturating_add(cooldown).since(now).max(FIRST_BACKOFF),
+            retry_after: asked
+                .saturating_add(cooldown)
+                .since(now)
+                .max(backoff::FIRST),
         }
     }
 
@@ -320,7 +318,7 @@ impl RemoteIssuer {
 
     fn unavailable(&self, reason: Reason, now: UnixNanos) -> Found<'_> {
         let retry_after = match self.work {
-            Work::Idle => self.next.since(now).max(FIRST_BACKOFF),
+            Work::Idle => self.next.since(now).max(backoff::FIRST),
             Work::Wanted { .. } | Work::Claiming { .. } | Work::Fetching { .. } => {
                 self.config.timings.timeout
             }
@@ -344,12 +342,12 @@ impl RemoteIssuer {
             self.next = now;
         }
         let timings = &self.config.timings;
-        let longest = timings.refresh.max(LONGEST_BACKOFF.saturating_mul(2));
+        let longest = timings.refresh.max(backoff::LONGEST.saturating_mul(2));
         if self.next > now.saturating_add(longest) {
             self.next = now;
         }
         if let Work::Wanted { look, .. } = &mut self.work {
-            *look = (*look).min(now.saturating_add(CALLBACK_GRACE));
+            *look = (*look).min(now.saturating_add(backoff::CALLBACK_GRACE));
         }
     }
 

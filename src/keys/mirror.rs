@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::backoff::{self, CALLBACK_GRACE};
 use super::discovery::{self, WellKnown};
 use super::{Event, FetchError, FetchId, FetchOutcome, Outbox};
 use crate::config::RemoteKeys;
@@ -10,10 +11,6 @@ use crate::time::UnixNanos;
 
 /// How old the copy is when it is fetched anew.
 const REFRESH: Duration = Duration::from_secs(60 * 60);
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
-/// How long past its timeout a fetch is waited for; then its callback is taken for lost.
-const CALLBACK_GRACE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Mirror {
@@ -122,9 +119,8 @@ impl Mirror {
     }
 
     fn fail(&mut self, error: FetchError, now: UnixNanos, outbox: &mut Outbox<'_>) {
-        let factor = 1_u32.checked_shl(self.failures.min(6)).unwrap_or(1);
+        let retry_in = backoff::pause(self.failures);
         self.failures = self.failures.saturating_add(1);
-        let retry_in = FIRST_BACKOFF.saturating_mul(factor).min(LONGEST_BACKOFF);
         self.work = Work::Idle {
             next: now.saturating_add(retry_in),
         };

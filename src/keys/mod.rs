@@ -4,6 +4,7 @@
 //! in what happened; [`Keys::next_command`] says what to do next; [`Keys::poll_timeout`] says
 //! when to call [`Keys::handle_tick`] at the latest.
 
+mod backoff;
 pub mod discovery;
 mod fetch_error;
 mod freshness;

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use super::{
-    CALLBACK_GRACE, FIRST_BACKOFF, Fetched, LONGEST_BACKOFF, Location, REDISCOVER, RemoteIssuer,
-    Target, Why, Work,
-};
+use super::{Fetched, Location, REDISCOVER, RemoteIssuer, Target, Why, Work};
+use crate::keys::backoff::{self, CALLBACK_GRACE};
 use crate::keys::discovery::{self, DiscoveryError, WellKnown};
 use crate::keys::jwk::KeySet;
 use crate::keys::{Event, FetchError, FetchOutcome, Outbox, freshness};
@@ -197,9 +195,8 @@ impl RemoteIssuer {
     }
 
     pub(super) fn fail(&mut self, error: FetchError, now: UnixNanos, outbox: &mut Outbox<'_>) {
-        let factor = 1_u32.checked_shl(self.failures.min(6)).unwrap_or(1);
+        let pause = backoff::pause(self.failures);
         self.failures = self.failures.saturating_add(1);
-        let pause = FIRST_BACKOFF.saturating_mul(factor).min(LONGEST_BACKOFF);
         let retry_in = pause.saturating_add(self.spread(pause, 4));
         self.next = now.saturating_add(retry_in);
         self.work = Work::Idle;

@@ -7,8 +7,9 @@
 
 use std::time::Duration;
 
-use super::{Fetched, Keys, LONGEST_BACKOFF, Location, REDISCOVER, RemoteIssuer, Why, Work};
+use super::{Fetched, Keys, Location, REDISCOVER, RemoteIssuer, Why, Work};
 use crate::config::RemoteKeys;
+use crate::keys::backoff;
 use crate::keys::discovery;
 use crate::keys::jwk::KeySet;
 use crate::keys::shared::{
@@ -94,7 +95,7 @@ impl RemoteIssuer {
     ) {
         let bounds = Bounds {
             lease: self.longest_fetch(true),
-            retry: LONGEST_BACKOFF.saturating_mul(2),
+            retry: backoff::LONGEST.saturating_mul(2),
             location: REDISCOVER,
         };
         let Some(sharing) = &mut self.sharing else {

@@ -1,0 +1,28 @@
+//! How long to wait after failures, and for callbacks.
+
+use std::time::Duration;
+
+/// The first pause after a failed fetch; it doubles with each further failure.
+pub(super) const FIRST: Duration = Duration::from_secs(1);
+/// The longest pause after a failed fetch, before jitter.
+pub(super) const LONGEST: Duration = Duration::from_secs(60);
+/// How long past its timeout a fetch is waited for; then its callback is taken for lost.
+pub(super) const CALLBACK_GRACE: Duration = Duration::from_secs(2);
+
+/// The pause after so many failures in a row before this one.
+pub(super) fn pause(failures: u32) -> Duration {
+    let factor = 1_u32.checked_shl(failures.min(6)).unwrap_or(1);
+    FIRST.saturating_mul(factor).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_up_to_a_minute() {
+        let seconds: Vec<u64> = (0..9).map(|failures| pause(failures).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(pause(u32::MAX), LONGEST);
+    }
+}
