@@ -1,12 +1,12 @@
 //! The decision for one request: the decision table, top to bottom, first match wins.
 
+mod edits;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
 use crate::bearer::{self, Credentials};
-use crate::claim;
 use crate::config::{Config, Issuer, IssuerId, Mode, ResourceId};
 use crate::evidence::escaped;
 use crate::head::Head;
@@ -19,6 +19,8 @@ use crate::resource::path::{Bindings, RequestPath};
 use crate::resource::{self, Resource, Route};
 use crate::time::UnixNanos;
 use crate::token::{Claims, UnverifiedToken, VerifiedToken};
+
+pub use edits::{CallerFact, Edits};
 
 /// When a client that was refused for want of room may come again.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(1);
@@ -60,42 +62,6 @@ pub enum Body<'a> {
     Whole(&'a [u8]),
     /// It is longer than `limits.body_bytes`.
     TooLarge,
-}
-
-/// What is changed in a request before it is forwarded.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Edits {
-    /// Headers to remove: the token, and whatever a server could take for an identity header.
-    pub remove: Vec<String>,
-    /// Headers to set, in place of all of their name.
-    pub set: Vec<(String, String)>,
-    /// What filter state says of the caller: for access logs, and for filters behind this one.
-    pub caller: Vec<(CallerFact, String)>,
-}
-
-/// What filter state says of the caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallerFact {
-    /// `sub`
-    Subject,
-    /// `client_id`, or `azp` where there is none.
-    Client,
-    /// `iss`
-    Issuer,
-    /// The scopes, with spaces between them.
-    Scopes,
-}
-
-impl CallerFact {
-    /// Its name in filter state, behind `wasm.`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Subject => "mcp_auth_subject",
-            Self::Client => "mcp_auth_client",
-            Self::Issuer => "mcp_auth_issuer",
-            Self::Scopes => "mcp_auth_scopes",
-        }
-    }
 }
 
 /// Why a request was refused, and what an operator wants to know of it.
@@ -600,41 +566,6 @@ impl Request<'_> {
         }
     }
 
-    fn edits(&self, claims: Option<&Claims>) -> Edits {
-        let set: Vec<(String, String)> = claims
-            .into_iter()
-            .flat_map(|claims| {
-                self.resource.identity_headers.iter().filter_map(|header| {
-                    Some((
-                        header.name.clone(),
-                        claim::header_value(&header.claim, claims)?,
-                    ))
-                })
-            })
-            .collect();
-        let hides_token = claims.is_some() && !self.resource.forward_token;
-        let remove = self
-            .head
-            .names()
-            .filter(|name| {
-                (hides_token && *name == "authorization")
-                    || (self
-                        .resource
-                        .identity_headers
-                        .iter()
-                        .any(|header| folds_to(name, &header.name))
-                        && !set.iter().any(|(set, _)| set == name))
-            })
-            .map(str::to_owned)
-            .collect();
-        let caller = claims.map(caller).unwrap_or_default();
-        Edits {
-            remove,
-            set,
-            caller,
-        }
-    }
-
     fn stop<T>(&self, reason: Reason) -> Result<T, Stop> {
         Err(Stop::from(self.refusal(reason)))
     }
@@ -673,26 +604,6 @@ impl Request<'_> {
     }
 }
 
-fn caller(claims: &Claims) -> Vec<(CallerFact, String)> {
-    let text = |name: &str| {
-        let value = claims.get(&[name.to_owned()])?.as_str()?;
-        Some(claim::encode(value))
-    };
-    let scopes: Vec<&str> = claims.scopes().collect();
-    [
-        (CallerFact::Subject, text("sub")),
-        (
-            CallerFact::Client,
-            text("client_id").or_else(|| text("azp")),
-        ),
-        (CallerFact::Issuer, text("iss")),
-        (CallerFact::Scopes, Some(claim::encode(&scopes.join(" ")))),
-    ]
-    .into_iter()
-    .filter_map(|(fact, value)| Some((fact, value?)))
-    .collect()
-}
-
 /// An operation, for logs.
 fn named(operation: &Operation) -> String {
     match &operation.name {
@@ -704,17 +615,4 @@ fn named(operation: &Operation) -> String {
 /// Fetch standard, "CORS-preflight request".
 fn is_preflight(head: &Head) -> bool {
     head.method() == b"OPTIONS" && head.has("origin") && head.has("access-control-request-method")
-}
-
-/// Whether a server that folds header names (CGI makes all but letters and digits one) could take
-/// `name` for `header`.
-fn folds_to(name: &str, header: &str) -> bool {
-    let fold = |byte: u8| {
-        if byte.is_ascii_alphanumeric() {
-            byte.to_ascii_lowercase()
-        } else {
-            b'-'
-        }
-    };
-    name.len() == header.len() && name.bytes().map(fold).eq(header.bytes().map(fold))
 }

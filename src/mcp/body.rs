@@ -4,21 +4,18 @@
 //! object, at every depth; a member that differs from a known one in case alone is refused, since
 //! some readers (Go's `encoding/json`) take it for that one; and nothing stands behind the value.
 
-use std::borrow::Cow;
+mod skim;
+
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{Operation, name_member};
+use skim::{Flaw, Leaf, Names, Scalar, Skim, Text, flawed};
 
 /// How many messages one batch may have.
 pub const MAX_MESSAGES: usize = 64;
-/// How deep arrays and objects may stand in each other; serde_json's own bound is 128.
-const MAX_DEPTH: u8 = 100;
-/// The longest id that is repeated in an answer, in bytes.
-const MAX_ID_BYTES: usize = 256;
 
 const VERSION_MEMBER: &str = "io.modelcontextprotocol/protocolVersion";
 const MESSAGE_MEMBERS: [&str; 6] = ["jsonrpc", "method", "id", "params", "result", "error"];
@@ -126,13 +123,6 @@ impl Messages {
             _ => None,
         }
     }
-}
-
-type Flaw<'f> = &'f Cell<Option<BodyError>>;
-
-fn flawed<E: serde::de::Error>(flaw: Flaw<'_>, error: BodyError) -> E {
-    flaw.set(flaw.get().or(Some(error)));
-    E::custom("flawed")
 }
 
 /// The whole body: a message, or a batch.
@@ -350,226 +340,5 @@ impl<'de> Visitor<'de> for MetaSeed<'_> {
             }
         }
         Ok(version)
-    }
-}
-
-/// The member names of one object so far.
-struct Names<'de, 'f> {
-    flaw: Flaw<'f>,
-    known: &'static [&'static str],
-    seen: BTreeSet<Cow<'de, str>>,
-}
-
-impl<'de, 'f> Names<'de, 'f> {
-    fn new(flaw: Flaw<'f>, known: &'static [&'static str]) -> Self {
-        Self {
-            flaw,
-            known,
-            seen: BTreeSet::new(),
-        }
-    }
-
-    /// The known name, or an empty text for another one.
-    fn add<E: serde::de::Error>(&mut self, name: Cow<'de, str>) -> Result<&'static str, E> {
-        let known = self.known.iter().find(|known| folds_to(&name, known));
-        if known.is_some_and(|known| *known != name) {
-            return Err(flawed(self.flaw, BodyError::MisspeltMember));
-        }
-        if !self.seen.insert(name) {
-            return Err(flawed(self.flaw, BodyError::DuplicateMember));
-        }
-        Ok(known.copied().unwrap_or_default())
-    }
-}
-
-/// Whether a reader that ignores case takes `name` for `known`: Unicode's simple folding makes `ſ`
-/// an s and the Kelvin sign a k.
-fn folds_to(name: &str, known: &str) -> bool {
-    let fold = |c: char| match c {
-        'ſ' => 's',
-        '\u{212a}' => 'k',
-        _ => c.to_ascii_lowercase(),
-    };
-    name.chars().map(fold).eq(known.chars().map(fold))
-}
-
-/// A member's value where a text or a number is looked for.
-enum Scalar {
-    Text(String),
-    Number(i64),
-    Other,
-}
-
-impl Scalar {
-    fn into_id(self) -> Option<RequestId> {
-        match self {
-            Self::Number(number) => Some(RequestId::Number(number)),
-            Self::Text(text) if text.len() <= MAX_ID_BYTES => Some(RequestId::Text(text)),
-            Self::Text(_) | Self::Other => None,
-        }
-    }
-}
-
-struct Leaf<'f>(Skim<'f>);
-
-impl<'f> Leaf<'f> {
-    fn new(flaw: Flaw<'f>) -> Self {
-        Self(Skim::new(flaw))
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Leaf<'_> {
-    type Value = Scalar;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Scalar, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Leaf<'_> {
-    type Value = Scalar;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
-        Ok(Scalar::Text(text.to_owned()))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Scalar, E> {
-        Ok(Scalar::Number(number))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Scalar, E> {
-        Ok(i64::try_from(number).map_or(Scalar::Other, Scalar::Number))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Scalar, E> {
-        Ok(Scalar::Other)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Scalar, E> {
-        Ok(Scalar::Other)
-    }
-
-    fn visit_unit<E>(self) -> Result<Scalar, E> {
-        Ok(Scalar::Other)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Scalar, A::Error> {
-        self.0.visit_seq(seq).map(|()| Scalar::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Scalar, A::Error> {
-        self.0.visit_map(map).map(|()| Scalar::Other)
-    }
-}
-
-/// A value that nobody asks for: it must be sound all the same.
-struct Skim<'f> {
-    flaw: Flaw<'f>,
-    levels_left: u8,
-}
-
-impl<'f> Skim<'f> {
-    fn new(flaw: Flaw<'f>) -> Self {
-        Self {
-            flaw,
-            levels_left: MAX_DEPTH,
-        }
-    }
-
-    fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
-        match self.levels_left.checked_sub(1) {
-            Some(levels_left) => Ok(Self {
-                flaw: self.flaw,
-                levels_left,
-            }),
-            None => Err(flawed(self.flaw, BodyError::TooDeep)),
-        }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Skim<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Skim<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(self.deeper()?)?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut names = BTreeSet::new();
-        while let Some(name) = map.next_key_seed(Text)? {
-            if !names.insert(name) {
-                return Err(flawed(self.flaw, BodyError::DuplicateMember));
-            }
-            map.next_value_seed(self.deeper()?)?;
-        }
-        Ok(())
-    }
-}
-
-/// A member's name, borrowed where it has no escapes.
-struct Text;
-
-impl<'de> DeserializeSeed<'de> for Text {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Text {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(text.to_owned()))
     }
 }
