@@ -11,6 +11,7 @@ use crate::config::{Config, Issuer, IssuerId, Mode, ResourceId};
 use crate::evidence::escaped;
 use crate::head::Head;
 use crate::keys::{Found, Keys};
+use crate::mcp::lists::Lists;
 use crate::mcp::{Messages, Mismatch, Needs, Operation, RequestId, Routing};
 use crate::reason::Reason;
 use crate::reply::{self, Origin, Reply};
@@ -209,8 +210,11 @@ pub fn decide_operation(
     now: UnixNanos,
 ) -> Decision {
     decide_with(config, route, head, now, |request| {
-        request.authorize_operation(&pending, body)?;
-        Ok(Granted::All(pending.edits))
+        let lists = request.authorize_operation(&pending, body)?;
+        Ok(Granted::All(Edits {
+            lists,
+            ..pending.edits
+        }))
     })
 }
 
@@ -344,13 +348,26 @@ impl Request<'_> {
         Ok(Granted::All(pending.edits))
     }
 
-    /// What the body asks for, and whether the token has all that this needs.
-    fn authorize_operation(&self, pending: &Pending, body: Body<'_>) -> Result<(), Stop> {
+    /// What the body asks for, and whether the token has all that this needs; then, what is to be
+    /// taken out of the response.
+    fn authorize_operation(
+        &self,
+        pending: &Pending,
+        body: Body<'_>,
+    ) -> Result<Option<Lists>, Stop> {
         let refused = |reason| Stop::from(self.refusal_by(reason, pending.issuer));
-        let operations = match body {
+        let granted = &pending.granted;
+        let (operations, lists) = match body {
             Body::TooLarge => return Err(refused(Reason::BodyTooLarge)),
-            Body::Whole(b"") if self.may_be_empty() => Vec::new(),
-            Body::Whole(body) => self.operations(pending, body)?,
+            Body::Whole(b"") if self.may_be_empty() => {
+                (Vec::new(), Some(Lists::of_stream(granted)))
+            }
+            Body::Whole(body) => {
+                let messages = self.messages(pending, body)?;
+                let operations: Vec<Operation> = messages.operations().cloned().collect();
+                let lists = Lists::asked(&operations, granted, messages.id());
+                (operations, lists)
+            }
         };
         let mut needed: Vec<&String> = self.resource.scopes.iter().collect();
         for rule in &self.resource.operations {
@@ -375,10 +392,11 @@ impl Request<'_> {
         }
         let needed: Vec<String> = needed.into_iter().cloned().collect();
         self.authorize_scopes(&needed, pending)?;
-        self.authorize_claims(pending)
+        self.authorize_claims(pending)?;
+        Ok(lists.filter(|_| self.filters_lists()))
     }
 
-    fn operations(&self, pending: &Pending, body: &[u8]) -> Result<Vec<Operation>, Stop> {
+    fn messages(&self, pending: &Pending, body: &[u8]) -> Result<Messages, Stop> {
         let messages = Messages::parse(body).map_err(|error| {
             let mut refusal = self.refusal_by(Reason::BodyMalformed, pending.issuer);
             refusal.found = Some(error.as_str().to_owned());
@@ -393,7 +411,7 @@ impl Request<'_> {
                 refusal.mismatch = Some(MismatchedRequest { mismatch, id });
                 Stop::from(refusal)
             })?;
-        Ok(messages.operations().cloned().collect())
+        Ok(messages)
     }
 
     /// Requests of these methods ask for no operation: they open a stream, or end a session.

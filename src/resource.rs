@@ -8,7 +8,7 @@ mod tests;
 
 use crate::claim::{ClaimPath, ClaimRule};
 use crate::config::{Config, IssuerId, ResourceId};
-use crate::mcp::OperationRule;
+use crate::mcp::{Needs, Operation, OperationRule};
 use crate::reason::Reason;
 use crate::scope::ScopeHierarchy;
 use crate::template::Template;
@@ -36,6 +36,8 @@ pub struct Resource {
     pub scopes: Vec<String>,
     /// What single operations need beyond that.
     pub operations: Vec<OperationRule>,
+    /// Whether lists lose the entries that their reader may not use.
+    pub filter_lists: bool,
     /// Which scopes imply others.
     pub scope_hierarchy: ScopeHierarchy,
     /// What claims must say.
@@ -52,6 +54,22 @@ pub struct Resource {
     pub metadata: metadata::Metadata,
     /// The metadata of an issuer of its, served on its hosts.
     pub mirror: Option<metadata::Mirror>,
+}
+
+impl Resource {
+    /// Whether a token with the scopes `granted` has what the rules ask for this operation.
+    pub fn allows(&self, operation: &Operation, granted: &[String]) -> bool {
+        let granted: Vec<&str> = granted.iter().map(String::as_str).collect();
+        self.operations
+            .iter()
+            .filter(|rule| rule.matches(operation))
+            .all(|rule| match &rule.needs {
+                Needs::Nothing => false,
+                Needs::Scopes(scopes) => scopes
+                    .iter()
+                    .all(|scope| self.scope_hierarchy.grants(&granted, scope)),
+            })
+    }
 }
 
 /// A claim that is handed to the server in a header.

@@ -391,6 +391,12 @@ fn resource(
     )
     .ok_or_else(|| value(field, "members that are not JSON", "texts"))?;
 
+    if raw.filter_lists && raw.operations.is_empty() {
+        warnings.push(format!(
+            "configuration field `{}`: it does nothing where there are no `operations`",
+            name("filter_lists")
+        ));
+    }
     Ok(Resource {
         hosts: hosts(&name("hosts"), raw.hosts)?,
         require_claims: claim_rules(&name("require_claims"), &raw.require_claims, &variables)?,
@@ -399,6 +405,7 @@ fn resource(
             .map(|list| origins(&name("allowed_origins"), list))
             .transpose()?,
         identity_headers: identity_headers(&name("identity_headers"), raw.identity_headers)?,
+        filter_lists: raw.filter_lists && !raw.operations.is_empty(),
         operations: operations(&name("operations"), raw.operations, warnings)?,
         mirror: mirror(&name("resource"), &url_path, &ids, issuers)?,
         scope_hierarchy: ScopeHierarchy::new(&raw.scope_hierarchy),

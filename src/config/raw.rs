@@ -224,6 +224,10 @@ pub(super) struct Resource {
     /// matches it.
     #[serde(default)]
     pub(super) operations: Vec<OperationRule>,
+    /// Whether tools/list, prompts/list and resources/list lose the entries that `operations` do
+    /// not let the client use.
+    #[serde(default)]
+    pub(super) filter_lists: bool,
     /// Broader scopes, each with the narrower ones that it implies.
     #[serde(default)]
     #[cfg_attr(

@@ -182,6 +182,44 @@ pub(super) fn request_body(start: usize, bytes: usize) -> Result<Vec<u8>> {
     }
 }
 
+pub(super) fn response_head() -> Result<Head> {
+    hostcalls::get_map_bytes(MapType::HttpResponseHeaders)
+        .map(Head::new)
+        .map_err(|_| HostError)
+}
+
+pub(super) fn remove_response_headers(names: &[&str]) {
+    for name in names {
+        if hostcalls::remove_map_value(MapType::HttpResponseHeaders, name).is_err() {
+            error!("the host did not remove a response header");
+        }
+    }
+}
+
+/// A response's body as far as it has come, within its callback.
+pub(super) fn response_body(bytes: usize) -> Result<Vec<u8>> {
+    if bytes == 0 {
+        return Ok(Vec::new());
+    }
+    match hostcalls::get_buffer(BufferType::HttpResponseBody, 0, bytes) {
+        Ok(Some(part)) if part.len() == bytes => Ok(part),
+        Ok(_) | Err(_) => Err(HostError),
+    }
+}
+
+/// How much of a response's body was kept, within the callback of its trailers.
+pub(super) fn kept_response_body() -> Option<usize> {
+    let kept = hostcalls::get_buffer(BufferType::HttpResponseBody, 0, usize::MAX);
+    kept.ok().flatten().map(|kept| kept.len())
+}
+
+/// Puts `body` in the place of the first `bytes`, within a callback that has them.
+pub(super) fn replace_response_body(bytes: usize, body: &[u8]) {
+    if hostcalls::set_buffer(BufferType::HttpResponseBody, 0, bytes, body).is_err() {
+        error!("the host did not replace a response's body");
+    }
+}
+
 /// Whether the operator says which plugins share data with this one, by a `vm_id`. Without one,
 /// every plugin of the proxy does: keys are not taken from those.
 pub(super) fn has_own_shared_data() -> bool {

@@ -6,6 +6,7 @@
 
 mod body;
 mod host;
+mod lists;
 mod metrics;
 mod root;
 mod stream;

@@ -8,8 +8,9 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::host;
+use super::lists::Part;
 use super::root::Shared;
-use super::worker::Phase;
+use super::worker::{Phase, Worker};
 use crate::held::StreamId;
 
 pub(super) struct Stream {
@@ -46,6 +47,15 @@ impl Stream {
             Phase::Stopped | Phase::HeadersForwarded => Action::Pause,
             Phase::Forwarded => Action::Continue,
         }
+    }
+}
+
+impl Stream {
+    /// Does something with a response that is to be filtered.
+    fn response<T>(&self, act: impl FnOnce(&mut Worker, StreamId) -> T) -> Option<T> {
+        let mut worker = self.worker.try_borrow_mut().ok()?;
+        let worker = worker.as_mut()?;
+        worker.is_filtering(self.id).then(|| act(worker, self.id))
     }
 }
 
@@ -88,5 +98,22 @@ impl HttpContext for Stream {
 
     fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
         self.body(None, true)
+    }
+
+    fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
+        self.response(|worker, id| worker.response_headers(id, end_of_stream));
+        Action::Continue
+    }
+
+    fn on_http_response_body(&mut self, body_bytes: usize, end_of_stream: bool) -> Action {
+        match self.response(|worker, id| worker.response_body(id, body_bytes, end_of_stream)) {
+            Some(Part::Keep) => Action::Pause,
+            Some(Part::Forward) | None => Action::Continue,
+        }
+    }
+
+    fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
+        self.response(Worker::response_trailers);
+        Action::Continue
     }
 }

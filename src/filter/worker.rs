@@ -10,6 +10,7 @@ use log::{Level, debug, error, info, log, warn};
 
 use super::body::{Bodies, PROBE, Reading};
 use super::host::{self, Mark};
+use super::lists::Filtering;
 use super::metrics::Metrics;
 use crate::config::{Config, IssuerId, KeySource};
 use crate::evidence::escaped;
@@ -60,6 +61,7 @@ pub(super) struct Worker {
     metrics: Metrics,
     pub(super) reading: BTreeMap<StreamId, Reading>,
     pub(super) bodies: Bodies,
+    pub(super) filtering: BTreeMap<StreamId, Filtering>,
 }
 
 impl Worker {
@@ -81,6 +83,7 @@ impl Worker {
             metrics: Metrics::default(),
             reading: BTreeMap::new(),
             bodies: Bodies::Unknown,
+            filtering: BTreeMap::new(),
             config,
         }
     }
@@ -123,6 +126,7 @@ impl Worker {
     /// A stream has ended.
     pub(super) fn end(&mut self, stream: StreamId) {
         self.reading.remove(&stream);
+        self.filtering.remove(&stream);
         if self.held.forget(stream) {
             self.metrics.held(&self.config, self.held.len());
         }

@@ -2,6 +2,8 @@
 
 use super::Request;
 use crate::claim;
+use crate::config::Mode;
+use crate::mcp::lists::Lists;
 use crate::token::Claims;
 
 /// What is changed in a request before it is forwarded.
@@ -13,6 +15,8 @@ pub struct Edits {
     pub set: Vec<(String, String)>,
     /// What filter state says of the caller: for access logs, and for filters behind this one.
     pub caller: Vec<(CallerFact, String)>,
+    /// What is taken out of the response.
+    pub lists: Option<Lists>,
 }
 
 /// What filter state says of the caller.
@@ -55,11 +59,13 @@ impl Request<'_> {
             })
             .collect();
         let hides_token = claims.is_some() && !self.resource.forward_token;
+        let reads_response = claims.is_some() && self.filters_lists();
         let remove = self
             .head
             .names()
             .filter(|name| {
                 (hides_token && *name == "authorization")
+                    || (reads_response && *name == "accept-encoding")
                     || (self
                         .resource
                         .identity_headers
@@ -74,7 +80,13 @@ impl Request<'_> {
             remove,
             set,
             caller,
+            lists: None,
         }
+    }
+
+    /// Whether responses are read. Who only observes changes nothing.
+    pub(super) fn filters_lists(&self) -> bool {
+        self.resource.filter_lists && self.config.mode == Mode::Enforce
     }
 }
 

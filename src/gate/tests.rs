@@ -837,3 +837,45 @@ fn observing_forwards_what_an_operation_lacks() {
         );
     }
 }
+
+fn filtering() -> Case {
+    Case::new()
+        .bearer(&token(&claims()))
+        .header("accept-encoding", "gzip")
+        .resource("filter_lists", json!(true))
+        .resource(
+            "operations",
+            json!([{"method": "tools/call", "name": "x", "scopes": ["mcp:admin"]}]),
+        )
+}
+
+#[test]
+fn the_answer_to_a_list_is_read() {
+    let lists = |case: &Case, body: &str| match case.decide_with(body) {
+        Decision::Allow(edits) => {
+            assert!(edits.remove.contains(&"accept-encoding".to_owned()));
+            edits.lists.is_some()
+        }
+        other => panic!("expected to be allowed, got {other:?}"),
+    };
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    assert!(lists(&filtering(), list));
+    assert!(lists(&filtering(), &format!("[{ping},{list}]")));
+    assert!(!lists(&filtering(), ping));
+    assert!(lists(&filtering().at("GET", "/mcp"), ""));
+}
+
+#[test]
+fn who_only_observes_or_has_no_rules_reads_no_answers() {
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let observing = filtering().global("mode", json!("observe"));
+    let Decision::Allow(edits) = observing.decide_with(list) else {
+        panic!("it is allowed")
+    };
+    assert_eq!(edits.lists, None);
+    assert!(!edits.remove.contains(&"accept-encoding".to_owned()));
+    let without = filtering().resource("operations", json!([]));
+    assert_eq!(without.allowed().lists, None);
+    assert_eq!(without.config().warnings.len(), 1);
+}

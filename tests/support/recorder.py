@@ -59,6 +59,7 @@ class Recorder:
         self._by_id: dict[str, list[Recorded]] = defaultdict(list)
         self._all: list[Recorded] = []
         self._streams: dict[str, asyncio.Queue[bytes | None]] = {}
+        self._answers: dict[str, bytes] = {}
         self._loop = asyncio.new_event_loop()
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
@@ -96,6 +97,15 @@ class Recorder:
         with self._lock:
             return list(self._all)
 
+    def answer(self, test_id: str, response: bytes) -> None:
+        """Has a request with this id answered with these bytes, and its connection closed."""
+        with self._lock:
+            self._answers[test_id] = response
+
+    def send_piece(self, test_id: str, piece: bytes) -> None:
+        """Sends bytes on the open `/sse` stream of this request."""
+        self._put(test_id, piece)
+
     def send_event(self, test_id: str, data: str) -> None:
         """Sends one event on the open `/sse` stream of this request."""
         self._put(test_id, f"data: {data}\n\n".encode())
@@ -125,6 +135,10 @@ class Recorder:
                     self._by_id[test_id].append(recorded)
                 if recorded.target.split("?")[0].endswith("/sse"):
                     await self._stream(test_id, reader, writer)
+                    return
+                if (answer := self._answers.get(test_id)) is not None:
+                    writer.write(answer)
+                    await writer.drain()
                     return
                 writer.write(_echo(recorded))
                 await writer.drain()
