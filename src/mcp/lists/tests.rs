@@ -231,7 +231,7 @@ fn respond(lists: &Lists, head: &[(&str, &str)], parts: &[&[u8]]) -> (Vec<u8>, V
     let (mut out, mut kept) = (Vec::new(), Vec::new());
     for (at, part) in parts.iter().enumerate() {
         kept.extend_from_slice(part);
-        let ends = at + 1 == parts.len();
+        let ends = at.checked_add(1) == Some(parts.len());
         if !ends && response.waits(kept.len()) {
             continue;
         }
