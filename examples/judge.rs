@@ -15,6 +15,8 @@ use mcp_auth_filter::keys::Keys;
 use mcp_auth_filter::reason::{Fault, Reason};
 use mcp_auth_filter::resource::host::Authority;
 use mcp_auth_filter::time::UnixNanos;
+use mcp_auth_filter::token::signature::Portable;
+use mcp_auth_filter::trust::Trust;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -70,8 +72,9 @@ fn judge(
         ),
     ]);
     let route = gate::route(config, Some(path.as_bytes()), Authority::NotRead);
-    let mut keys = Keys::new(config, now, 0);
-    match gate::decide(config, &route, &head, &mut keys, now, now) {
+    let keys = Keys::new(config, now, 0);
+    let mut trust = Trust::new(config, keys, Box::new(Portable));
+    match gate::decide(config, &route, &head, &mut trust, now, now) {
         Decision::Allow(_) => Ok("allow"),
         Decision::Refuse(refusal, _) => Ok(refusal.reason.label()),
         other @ (Decision::Pass

@@ -63,6 +63,10 @@ pub struct Limits {
     pub held_requests: usize,
     /// The longest request body that is read, in bytes: 1,024 to 16 MiB; default 512 KiB.
     pub body_bytes: usize,
+    /// How many verified tokens are remembered: 0 to 1,048,576; default 16,384.
+    pub cached_tokens: usize,
+    /// How many bytes that may take: 0 to 1 GiB; default 32 MiB.
+    pub cached_bytes: usize,
 }
 
 /// An authorization server whose tokens are accepted.

@@ -4,6 +4,7 @@ mod edits;
 #[cfg(test)]
 mod tests;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::bearer::{self, Credentials};
@@ -19,9 +20,11 @@ use crate::resource::host::Authority;
 use crate::resource::path::{Bindings, RequestPath};
 use crate::resource::{self, Resource, Route};
 use crate::time::UnixNanos;
+use crate::token::cache::Key;
 use crate::token::{Claims, UnverifiedToken, VerifiedToken};
+use crate::trust::{Caller, Trust};
 
-pub use edits::{CallerFact, Edits};
+pub use edits::Edits;
 
 /// When a client that was refused for want of room may come again.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(1);
@@ -49,9 +52,7 @@ pub enum Decision {
 /// What is known of a request whose operation is still to be read.
 #[derive(Clone, Debug)]
 pub struct Pending {
-    issuer: IssuerId,
-    granted: Vec<String>,
-    claims_admitted: bool,
+    caller: Rc<Caller>,
     /// What is changed in it if it is allowed.
     pub edits: Edits,
 }
@@ -131,15 +132,15 @@ pub fn decide(
     config: &Config,
     route: &Route,
     head: &Head,
-    keys: &mut Keys,
+    trust: &mut Trust,
     arrived: UnixNanos,
     now: UnixNanos,
 ) -> Decision {
     if let Route::Mirror(_, issuer) = route {
-        return mirrored(*issuer, head, config.mode, keys);
+        return mirrored(*issuer, head, config.mode, &trust.keys);
     }
     decide_with(config, route, head, now, |request| {
-        request.authorize(keys, arrived)
+        request.authorize(trust, arrived)
     })
 }
 
@@ -312,12 +313,45 @@ impl Request<'_> {
     }
 
     /// Everything that a request must have to be allowed.
-    fn authorize(&self, keys: &mut Keys, arrived: UnixNanos) -> Result<Granted, Stop> {
+    fn authorize(&self, trust: &mut Trust, arrived: UnixNanos) -> Result<Granted, Stop> {
+        let caller = match self.recall(trust)? {
+            Some(caller) => caller,
+            None => self.authenticate(trust, arrived)?,
+        };
+        self.grant(caller)
+    }
+
+    /// Who sent these credentials, if that was found out before; a refusal, if they were forged.
+    fn recall(&self, trust: &mut Trust) -> Result<Option<Rc<Caller>>, Stop> {
+        let Some(key) = self.credentials() else {
+            return Ok(None);
+        };
+        if let Some(caller) = trust.recall(key, self.now) {
+            return Ok(Some(caller));
+        }
+        let Some((issuer, kid)) = trust.recall_forged(key, self.now) else {
+            return Ok(None);
+        };
+        if kid.is_none() && trust.keys.handle_unverified(issuer, self.now) {
+            return Err(Stop::Waits(issuer));
+        }
+        let mut refusal = self.refusal_by(Reason::SignatureInvalid, issuer);
+        refusal.found = kid.as_deref().map(escaped);
+        Err(Stop::from(refusal))
+    }
+
+    /// Who sent the token.
+    fn authenticate(&self, trust: &mut Trust, arrived: UnixNanos) -> Result<Rc<Caller>, Stop> {
         let token = self.token()?;
         let (id, issuer) = self.issuer(&token)?;
         self.check(&token, id, issuer)?;
-        let token = self.verify(token, id, keys, arrived)?;
-        self.grant(token.claims(), id)
+        let validity = token.unverified_claims().validity(&issuer.policy);
+        let token = self.verify(token, id, trust, arrived, validity.end)?;
+        let caller = Rc::new(self.caller(token.claims(), id));
+        if let Some(key) = self.credentials() {
+            trust.remember(key, token.key(), validity, &caller);
+        }
+        Ok(caller)
     }
 
     /// The same but for the signature.
@@ -326,26 +360,42 @@ impl Request<'_> {
         let token = self.token()?;
         let (id, issuer) = self.issuer(&token)?;
         self.check(&token, id, issuer)?;
-        self.grant(token.unverified_claims(), id)
+        self.grant(Rc::new(self.caller(token.unverified_claims(), id)))
     }
 
-    /// What claims that are taken to be the issuer's grant.
-    fn grant(&self, claims: &Claims, issuer: IssuerId) -> Result<Granted, Stop> {
-        let pending = Pending {
-            issuer,
-            granted: claims.scopes().map(str::to_owned).collect(),
-            claims_admitted: self.admits(claims),
-            edits: self.edits(Some(claims)),
+    /// Whom claims that are taken to be the issuer's speak of.
+    fn caller(&self, claims: &Claims, issuer: IssuerId) -> Caller {
+        Caller::new(claims, issuer, self.resource, self.bindings)
+    }
+
+    /// The only `authorization`, as it came.
+    fn credentials(&self) -> Option<Key<'_>> {
+        let mut values = self.head.values("authorization");
+        let (Some(credentials), None) = (values.next(), values.next()) else {
+            return None;
         };
+        Some(Key {
+            resource: self.id,
+            bindings: self.bindings,
+            credentials,
+        })
+    }
+
+    /// What this caller may do.
+    fn grant(&self, caller: Rc<Caller>) -> Result<Granted, Stop> {
         if !self.resource.operations.is_empty() {
             if self.announces_too_much() {
-                return Err(Stop::from(self.refusal_by(Reason::BodyTooLarge, issuer)));
+                let refusal = self.refusal_by(Reason::BodyTooLarge, caller.issuer);
+                return Err(Stop::from(refusal));
             }
-            return Ok(Granted::ByOperation(pending));
+            return Ok(Granted::ByOperation(Pending {
+                edits: self.edits(Some(&caller)),
+                caller,
+            }));
         }
-        self.authorize_scopes(&self.resource.scopes, &pending)?;
-        self.authorize_claims(&pending)?;
-        Ok(Granted::All(pending.edits))
+        self.authorize_scopes(&self.resource.scopes, &caller)?;
+        self.authorize_claims(&caller)?;
+        Ok(Granted::All(self.edits(Some(&caller))))
     }
 
     /// What the body asks for, and whether the token has all that this needs; then, what is to be
@@ -355,15 +405,16 @@ impl Request<'_> {
         pending: &Pending,
         body: Body<'_>,
     ) -> Result<Option<Lists>, Stop> {
-        let refused = |reason| Stop::from(self.refusal_by(reason, pending.issuer));
-        let granted = &pending.granted;
+        let caller = &pending.caller;
+        let refused = |reason| Stop::from(self.refusal_by(reason, caller.issuer));
+        let granted = &caller.granted;
         let (operations, lists) = match body {
             Body::TooLarge => return Err(refused(Reason::BodyTooLarge)),
             Body::Whole(b"") if self.may_be_empty() => {
                 (Vec::new(), Some(Lists::of_stream(granted)))
             }
             Body::Whole(body) => {
-                let messages = self.messages(pending, body)?;
+                let messages = self.messages(caller.issuer, body)?;
                 let operations: Vec<Operation> = messages.operations().cloned().collect();
                 let lists = Lists::asked(&operations, granted, messages.id());
                 (operations, lists)
@@ -377,7 +428,7 @@ impl Request<'_> {
             };
             match &rule.needs {
                 Needs::Nothing => {
-                    let mut refusal = self.refusal_by(Reason::OperationNotAllowed, pending.issuer);
+                    let mut refusal = self.refusal_by(Reason::OperationNotAllowed, caller.issuer);
                     refusal.found = Some(named(operation));
                     return Err(Stop::from(refusal));
                 }
@@ -391,21 +442,21 @@ impl Request<'_> {
             }
         }
         let needed: Vec<String> = needed.into_iter().cloned().collect();
-        self.authorize_scopes(&needed, pending)?;
-        self.authorize_claims(pending)?;
+        self.authorize_scopes(&needed, caller)?;
+        self.authorize_claims(caller)?;
         Ok(lists.filter(|_| self.filters_lists()))
     }
 
-    fn messages(&self, pending: &Pending, body: &[u8]) -> Result<Messages, Stop> {
+    fn messages(&self, issuer: IssuerId, body: &[u8]) -> Result<Messages, Stop> {
         let messages = Messages::parse(body).map_err(|error| {
-            let mut refusal = self.refusal_by(Reason::BodyMalformed, pending.issuer);
+            let mut refusal = self.refusal_by(Reason::BodyMalformed, issuer);
             refusal.found = Some(error.as_str().to_owned());
             Stop::from(refusal)
         })?;
         Routing::of(self.head)
             .and_then(|routing| routing.confirm(&messages))
             .map_err(|mismatch| {
-                let mut refusal = self.refusal_by(Reason::HeaderMismatch, pending.issuer);
+                let mut refusal = self.refusal_by(Reason::HeaderMismatch, issuer);
                 refusal.found = Some(mismatch.to_string());
                 let id = messages.id().cloned();
                 refusal.mismatch = Some(MismatchedRequest { mismatch, id });
@@ -497,17 +548,22 @@ impl Request<'_> {
         &self,
         token: UnverifiedToken,
         id: IssuerId,
-        keys: &mut Keys,
+        trust: &mut Trust,
         arrived: UnixNanos,
+        expires_at: UnixNanos,
     ) -> Result<VerifiedToken, Stop> {
+        let Trust { keys, verifier, .. } = trust;
         let kid = token.unverified_kid().map(str::to_owned);
         let (name, alg) = (kid.as_deref(), token.algorithm());
         let found = keys.find(self.config, id, name, alg, arrived, self.now);
         let mut refusal = match found {
-            Found::Keys(candidates) => match token.verify(candidates) {
+            Found::Keys(candidates) => match token.verify(candidates, verifier.as_ref()) {
                 Ok(token) => return Ok(token),
                 Err(reason) => {
-                    if kid.is_none() && keys.handle_unverified(id, self.now) {
+                    if let Some(key) = self.credentials() {
+                        trust.remember_forged(key, id, name, expires_at, self.now);
+                    }
+                    if kid.is_none() && trust.keys.handle_unverified(id, self.now) {
                         return Err(Stop::Waits(id));
                     }
                     self.refusal_by(reason, id)
@@ -528,14 +584,11 @@ impl Request<'_> {
         Err(Stop::from(refusal))
     }
 
-    fn authorize_scopes(&self, needed: &[String], pending: &Pending) -> Result<(), Stop> {
-        let granted: Vec<&str> = pending.granted.iter().map(String::as_str).collect();
+    fn authorize_scopes(&self, needed: &[String], caller: &Caller) -> Result<(), Stop> {
+        let granted = &caller.granted;
         let hierarchy = &self.resource.scope_hierarchy;
-        if needed
-            .iter()
-            .any(|scope| !hierarchy.grants(&granted, scope))
-        {
-            let mut refusal = self.refusal_by(Reason::ScopeInsufficient, pending.issuer);
+        if needed.iter().any(|scope| !hierarchy.grants(granted, scope)) {
+            let mut refusal = self.refusal_by(Reason::ScopeInsufficient, caller.issuer);
             refusal.expected = Some(needed.join(" "));
             refusal.found = Some(escaped(&granted.join(" ")));
             refusal.needs = Some(needed.to_vec());
@@ -544,18 +597,11 @@ impl Request<'_> {
         Ok(())
     }
 
-    fn admits(&self, claims: &Claims) -> bool {
-        self.resource
-            .require_claims
-            .iter()
-            .all(|rule| rule.admits(claims, self.bindings))
-    }
-
-    fn authorize_claims(&self, pending: &Pending) -> Result<(), Stop> {
-        if pending.claims_admitted {
+    fn authorize_claims(&self, caller: &Caller) -> Result<(), Stop> {
+        if caller.claims_admitted {
             Ok(())
         } else {
-            let refusal = self.refusal_by(Reason::ClaimNotAllowed, pending.issuer);
+            let refusal = self.refusal_by(Reason::ClaimNotAllowed, caller.issuer);
             Err(Stop::from(refusal))
         }
     }

@@ -29,6 +29,7 @@ pub mod template;
 pub(crate) mod testing;
 pub mod time;
 pub mod token;
+pub mod trust;
 pub mod url;
 
 #[cfg(any(target_family = "wasm", lint_filter))]

@@ -6,12 +6,15 @@ pub mod path;
 #[cfg(test)]
 mod tests;
 
+use std::rc::Rc;
+
 use crate::claim::{ClaimPath, ClaimRule};
 use crate::config::{Config, IssuerId, ResourceId};
 use crate::mcp::{Needs, Operation, OperationRule};
 use crate::reason::Reason;
 use crate::scope::ScopeHierarchy;
 use crate::template::Template;
+use crate::trust::CallerFact;
 
 use host::{Authority, Hosts};
 use path::{Bindings, PathMatch, PathPattern, RequestPath};
@@ -44,6 +47,8 @@ pub struct Resource {
     pub require_claims: Vec<ClaimRule>,
     /// The only origins of browsers that are served; `None` for all.
     pub allowed_origins: Option<Vec<String>>,
+    /// What filter state says of the client.
+    pub filter_state: Vec<CallerFact>,
     /// What the server is told of the client.
     pub identity_headers: Vec<IdentityHeader>,
     /// Whether the server gets the token itself.
@@ -59,7 +64,6 @@ pub struct Resource {
 impl Resource {
     /// Whether a token with the scopes `granted` has what the rules ask for this operation.
     pub fn allows(&self, operation: &Operation, granted: &[String]) -> bool {
-        let granted: Vec<&str> = granted.iter().map(String::as_str).collect();
         self.operations
             .iter()
             .filter(|rule| rule.matches(operation))
@@ -67,7 +71,7 @@ impl Resource {
                 Needs::Nothing => false,
                 Needs::Scopes(scopes) => scopes
                     .iter()
-                    .all(|scope| self.scope_hierarchy.grants(&granted, scope)),
+                    .all(|scope| self.scope_hierarchy.grants(granted, scope)),
             })
     }
 }
@@ -78,7 +82,7 @@ pub struct IdentityHeader {
     /// Where the value comes from.
     pub claim: ClaimPath,
     /// The header's name, in lower case.
-    pub name: String,
+    pub name: Rc<str>,
 }
 
 /// Whom a request is for.

@@ -46,12 +46,12 @@ impl ScopeHierarchy {
     }
 
     /// Whether a token with the scopes `granted` has `needed`.
-    pub fn grants(&self, granted: &[&str], needed: &str) -> bool {
-        granted.contains(&needed)
+    pub fn grants(&self, granted: &[impl AsRef<str>], needed: &str) -> bool {
+        granted.iter().any(|scope| scope.as_ref() == needed)
             || self
                 .implied_by
                 .get(needed)
-                .is_some_and(|broader| granted.iter().any(|scope| broader.contains(*scope)))
+                .is_some_and(|broader| granted.iter().any(|scope| broader.contains(scope.as_ref())))
     }
 }
 
@@ -80,7 +80,7 @@ mod tests {
         assert!(scopes.grants(&["write"], "read"));
         assert!(scopes.grants(&["other", "read"], "read"));
         assert!(!scopes.grants(&["read"], "write"));
-        assert!(!scopes.grants(&[], "read"));
+        assert!(!scopes.grants(&[""; 0], "read"));
     }
 
     #[test]

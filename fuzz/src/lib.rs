@@ -29,8 +29,9 @@ use mcp_auth_filter::resource::host::Authority;
 use mcp_auth_filter::resource::path::{Bindings, PathMatch, PathPattern, RequestPath};
 use mcp_auth_filter::time::UnixNanos;
 use mcp_auth_filter::token;
-use mcp_auth_filter::token::signature::Algorithm;
+use mcp_auth_filter::token::signature::{Algorithm, Portable};
 use mcp_auth_filter::token::{TokenPolicy, TokenType, UnverifiedToken};
+use mcp_auth_filter::trust::Trust;
 use serde_json::{Value, json};
 
 use testing::Signer;
@@ -109,7 +110,7 @@ pub fn token(input: &[u8]) {
     let Lookup::Fitting(fitting) = keys.lookup(kid.as_deref(), algorithm) else {
         return;
     };
-    match parsed.verify(fitting) {
+    match parsed.verify(fitting, &Portable) {
         Ok(verified) => {
             assert!(signed.is_some() || is_known(text), "a forged token");
             assert_eq!(
@@ -155,7 +156,7 @@ pub fn jwk_set(input: &[u8]) {
                         assert!(kid.is_none() || key.kid() == *kid);
                     }
                     for signature in [&[][..], &[0; 64], &[0; 96], &[0; 256], &[1; 64]] {
-                        assert!(!fitting[0].verify(alg, b"message", signature));
+                        assert!(!fitting[0].verify(&Portable, alg, b"message", signature));
                     }
                 }
                 Lookup::Mismatch => assert!(kid.is_some()),
@@ -377,8 +378,12 @@ pub fn decision(input: &[u8]) {
     let route = gate::route(config, path, authority);
     assert_eq!(route, gate::route(config, path, authority));
 
-    let mut keys = Keys::new(config, now, 0);
-    let decision = gate::decide(config, &route, &head, &mut keys, now, now);
+    let keys = Keys::new(config, now, 0);
+    let mut trust = Trust::new(config, keys, Box::new(Portable));
+    let decision = gate::decide(config, &route, &head, &mut trust, now, now);
+    // What is remembered says the same.
+    let again = gate::decide(config, &route, &head, &mut trust, now, now);
+    assert_eq!(format!("{decision:?}"), format!("{again:?}"));
     match &decision {
         Decision::Pass => assert_eq!(route, Route::Foreign),
         Decision::Answer(reply) => {
@@ -513,7 +518,7 @@ fn assert_allowed(
         }
     }
 
-    for (name, value) in &edits.set {
+    for (name, value) in edits.headers() {
         assert_header(name, value);
         assert_ne!(name, "authorization");
     }
@@ -526,7 +531,7 @@ fn assert_allowed(
         for sent in head.names().filter(|sent| fold(sent) == fold(&header.name)) {
             assert!(
                 edits.remove.iter().any(|name| name == sent)
-                    || edits.set.iter().any(|(name, _)| name == sent),
+                    || edits.headers().any(|(name, _)| name == sent),
                 "{sent} of the client was forwarded"
             );
         }

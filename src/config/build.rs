@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::raw::{self, MAX_TOKEN_LIFETIME, Number};
@@ -21,6 +22,7 @@ use crate::scope::{ScopeHierarchy, is_scope_token};
 use crate::template::{Template, TemplateError};
 use crate::token::signature::Algorithm;
 use crate::token::{TokenPolicy, TokenType};
+use crate::trust::CallerFact;
 use crate::url::HttpUrl;
 
 type Result<T> = std::result::Result<T, ConfigError>;
@@ -115,6 +117,8 @@ fn limits(raw: &raw::Limits) -> Result<Limits> {
         token_bytes: size("limits.token_bytes", raw.token_bytes)?,
         held_requests: size("limits.held_requests", raw.held_requests)?,
         body_bytes: size("limits.body_bytes", raw.body_bytes)?,
+        cached_tokens: size("limits.cached_tokens", raw.cached_tokens)?,
+        cached_bytes: size("limits.cached_bytes", raw.cached_bytes)?,
     })
 }
 
@@ -405,6 +409,10 @@ fn resource(
             .map(|list| origins(&name("allowed_origins"), list))
             .transpose()?,
         identity_headers: identity_headers(&name("identity_headers"), raw.identity_headers)?,
+        filter_state: raw.filter_state.map_or_else(
+            || CallerFact::ALL.to_vec(),
+            |facts| facts.into_iter().map(caller_fact).collect(),
+        ),
         filter_lists: raw.filter_lists && !raw.operations.is_empty(),
         operations: operations(&name("operations"), raw.operations, warnings)?,
         mirror: mirror(&name("resource"), &url_path, &ids, issuers)?,
@@ -600,6 +608,15 @@ fn operations(
         .collect()
 }
 
+fn caller_fact(fact: raw::FilterState) -> CallerFact {
+    match fact {
+        raw::FilterState::Subject => CallerFact::Subject,
+        raw::FilterState::Client => CallerFact::Client,
+        raw::FilterState::Issuer => CallerFact::Issuer,
+        raw::FilterState::Scopes => CallerFact::Scopes,
+    }
+}
+
 fn claim_rules(
     field: &str,
     rules: &BTreeMap<String, Vec<String>>,
@@ -633,7 +650,7 @@ fn identity_headers(
             .map(|(claim, name)| {
                 Ok(IdentityHeader {
                     claim: claim_path(field, claim)?,
-                    name: (*name).to_owned(),
+                    name: Rc::from(*name),
                 })
             })
             .collect();
@@ -662,7 +679,7 @@ fn identity_headers(
             }
             Ok(IdentityHeader {
                 claim: claim_path(&field, &claim)?,
-                name,
+                name: Rc::from(name),
             })
         })
         .collect()

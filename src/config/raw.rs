@@ -71,6 +71,12 @@ pub(super) struct Limits {
     /// How many requests may wait for keys at once, per worker; those beyond are answered 503.
     #[serde(default)]
     pub(super) held_requests: Number<1024, 1, 65_536>,
+    /// How many verified tokens are remembered, per worker; 0 for none.
+    #[serde(default)]
+    pub(super) cached_tokens: Number<16_384, 0, 1_048_576>,
+    /// How many bytes that may take, per worker.
+    #[serde(default)]
+    pub(super) cached_bytes: Number<33_554_432, 0, 1_073_741_824>,
     /// The longest request body that is read where `operations` need it, in bytes; longer ones are
     /// answered 413. Envoy's buffer (`per_connection_buffer_limit_bytes`) must be longer.
     #[serde(default)]
@@ -261,6 +267,9 @@ pub(super) struct Resource {
         schemars(transform = super::schema::identity_headers)
     )]
     pub(super) identity_headers: Option<BTreeMap<String, String>>,
+    /// What filter state says of the client, for access logs and for filters behind this one:
+    /// `wasm.mcp_auth_subject` and so on. Default: all of it.
+    pub(super) filter_state: Option<Vec<FilterState>>,
     /// Whether the server gets the token itself.
     #[serde(default)]
     pub(super) forward_token: bool,
@@ -297,6 +306,20 @@ pub(super) struct OperationRule {
     /// `true`: nobody may, whatever the scopes.
     #[serde(default)]
     pub(super) deny: bool,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+pub(super) enum FilterState {
+    /// `sub`
+    Subject,
+    /// `client_id`, or `azp` where there is none.
+    Client,
+    /// `iss`
+    Issuer,
+    /// The scopes.
+    Scopes,
 }
 
 const fn yes() -> bool {

@@ -40,6 +40,8 @@ fn the_smallest_configuration_has_the_stated_defaults() {
             token_bytes: 16_384,
             held_requests: 1024,
             body_bytes: 524_288,
+            cached_tokens: 16_384,
+            cached_bytes: 32 * 1024 * 1024,
         }
     );
     assert_eq!(config.warnings, Vec::<String>::new());
@@ -66,7 +68,7 @@ fn the_smallest_configuration_has_the_stated_defaults() {
     let headers: Vec<&str> = resource
         .identity_headers
         .iter()
-        .map(|header| header.name.as_str())
+        .map(|header| &*header.name)
         .collect();
     assert_eq!(
         headers,

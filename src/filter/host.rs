@@ -9,11 +9,13 @@ use log::error;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType};
 
+use super::protobuf;
 use crate::gate::Edits;
 use crate::head::Head;
 use crate::keys::{Fetch, FetchOutcome, MAX_RESPONSE_BYTES, SharedEntry};
 use crate::reply::Reply;
 use crate::time::UnixNanos;
+use crate::token::signature::host::HostCheck;
 
 /// The host failed, or refused a call.
 #[derive(Debug)]
@@ -57,11 +59,10 @@ pub(super) fn edit_request(edits: &Edits) -> Result<()> {
     for name in &edits.remove {
         hostcalls::remove_map_value(MapType::HttpRequestHeaders, name).map_err(|_| HostError)?;
     }
-    for (fact, value) in &edits.caller {
-        hostcalls::set_property(vec![fact.name()], Some(value.as_bytes()))
-            .map_err(|_| HostError)?;
+    for (fact, value) in edits.facts() {
+        hostcalls::set_property(vec![fact], Some(value.as_bytes())).map_err(|_| HostError)?;
     }
-    for (name, value) in &edits.set {
+    for (name, value) in edits.headers() {
         hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value.as_bytes()))
             .map_err(|_| HostError)?;
     }
@@ -218,6 +219,15 @@ pub(super) fn replace_response_body(bytes: usize, body: &[u8]) {
     if hostcalls::set_buffer(BufferType::HttpResponseBody, 0, bytes, body).is_err() {
         error!("the host did not replace a response's body");
     }
+}
+
+/// Has the host check a signature (`verify_signature`, Envoy 1.30 and later).
+pub(super) fn verify_signature(check: &HostCheck<'_>, message: &[u8]) -> Result<bool> {
+    let fields = [check.hash.as_bytes(), check.key, &check.signature, message];
+    let arguments = protobuf::message(&fields);
+    hostcalls::call_foreign_function("verify_signature", Some(&arguments))
+        .map(|answer| answer.is_some_and(|answer| protobuf::first_bool(&answer)))
+        .map_err(|_| HostError)
 }
 
 /// Whether the operator says which plugins share data with this one, by a `vm_id`. Without one,

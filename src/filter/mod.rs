@@ -8,7 +8,9 @@ mod body;
 mod host;
 mod lists;
 mod metrics;
+mod protobuf;
 mod root;
+mod signature;
 mod stream;
 mod worker;
 

@@ -12,6 +12,7 @@ use super::body::{Bodies, PROBE, Reading};
 use super::host::{self, Mark};
 use super::lists::Filtering;
 use super::metrics::Metrics;
+use super::signature::HostVerifier;
 use crate::config::{Config, IssuerId, KeySource};
 use crate::evidence::escaped;
 use crate::gate::{self, Decision, Refusal};
@@ -22,6 +23,7 @@ use crate::reason::{Fault, Reason};
 use crate::resource::Route;
 use crate::resource::host::Authority;
 use crate::time::UnixNanos;
+use crate::trust::Trust;
 
 /// The longest time between two ticks: a wall clock may jump, and nothing else wakes the root.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
@@ -54,7 +56,7 @@ pub(super) struct Worker {
     root: u32,
     pub(super) config: Config,
     needs_authority: bool,
-    keys: Keys,
+    trust: Trust,
     held: Held<HeldRequest>,
     /// The host's token of each call under way.
     calls: BTreeMap<u32, FetchId>,
@@ -77,7 +79,7 @@ impl Worker {
         Self {
             root,
             needs_authority: gate::needs_authority(&config),
-            keys,
+            trust: Trust::new(&config, keys, HostVerifier::preferred()),
             held: Held::new(config.limits.held_requests),
             calls: BTreeMap::new(),
             metrics: Metrics::default(),
@@ -135,7 +137,7 @@ impl Worker {
     /// Time has passed. Called in the context of the root.
     pub(super) fn tick(&mut self) {
         let now = host::now();
-        self.keys.handle_tick(now);
+        self.trust.keys.handle_tick(now);
         self.work(now);
         for (stream, _, request) in self.held.take_overdue(now) {
             self.on_behalf_of(stream, |worker| {
@@ -150,7 +152,7 @@ impl Worker {
         }
         self.metrics.held(&self.config, self.held.len());
         self.probe_bodies();
-        for (issuer, status) in self.keys.status(now) {
+        for (issuer, status) in self.trust.keys.status(now) {
             self.metrics.key_status(&self.config, issuer, status);
         }
         self.plan(now);
@@ -158,7 +160,7 @@ impl Worker {
 
     /// The configuration is no longer used. Called in the context of the root.
     pub(super) fn shut_down(&mut self) {
-        self.keys.handle_shutdown();
+        self.trust.keys.handle_shutdown();
         self.work(host::now());
         self.metrics.held(&self.config, 0);
     }
@@ -169,7 +171,8 @@ impl Worker {
             return;
         };
         let now = host::now();
-        self.keys
+        self.trust
+            .keys
             .handle_response(fetch, host::fetch_outcome(headers, body_bytes), now);
         self.work(now);
         self.plan(now);
@@ -179,17 +182,21 @@ impl Worker {
     pub(super) fn plan(&self, now: UnixNanos) {
         let probe = (self.bodies == Bodies::Unknown && self.awaits_bodies())
             .then(|| now.saturating_add(PROBE));
-        let next = [self.keys.poll_timeout(), self.held.poll_timeout(), probe]
-            .into_iter()
-            .flatten()
-            .min();
+        let next = [
+            self.trust.keys.poll_timeout(),
+            self.held.poll_timeout(),
+            probe,
+        ]
+        .into_iter()
+        .flatten()
+        .min();
         let wait = next.map_or(LONGEST_TICK, |next| next.since(now));
         host::tick_every(wait.clamp(SHORTEST_TICK, LONGEST_TICK));
     }
 
     /// Carries out what the keys want done.
     fn work(&mut self, now: UnixNanos) {
-        while let Some(command) = self.keys.next_command() {
+        while let Some(command) = self.trust.keys.next_command() {
             match command {
                 Command::Fetch(fetch) => match host::dispatch(&fetch) {
                     Ok(call) => {
@@ -200,13 +207,14 @@ impl Worker {
                             "keys: cluster {} cannot be called: is it configured and resolved?",
                             escaped(&fetch.cluster)
                         );
-                        self.keys
+                        self.trust
+                            .keys
                             .handle_response(fetch.id, FetchOutcome::Failed, now);
                     }
                 },
                 Command::ReadShared { issuer, key } => {
                     let entry = host::read_shared(&key);
-                    self.keys.handle_shared(issuer, entry, now);
+                    self.trust.keys.handle_shared(issuer, entry, now);
                 }
                 Command::WriteShared {
                     issuer,
@@ -215,7 +223,7 @@ impl Worker {
                     version,
                 } => {
                     let written = host::write_shared(&key, &value, version);
-                    self.keys.handle_shared_written(issuer, written, now);
+                    self.trust.keys.handle_shared_written(issuer, written, now);
                 }
                 Command::Wake(issuer) => self.wake(issuer, now),
                 Command::Report(issuer, event) => self.report(issuer, &event),
@@ -247,7 +255,7 @@ impl Worker {
             ..
         } = &request;
         let now = again.map_or(*arrived, |(_, now)| now);
-        let mut decision = gate::decide(&self.config, route, head, &mut self.keys, *arrived, now);
+        let mut decision = gate::decide(&self.config, route, head, &mut self.trust, *arrived, now);
         if let Decision::ReadBody(pending) = decision {
             return self.read_body(stream, request, pending, now, again.is_some());
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::backoff;
 use super::discovery::WellKnown;
-use super::jwk::{KeySet, Lookup};
+use super::jwk::{KeyId, KeySet, Lookup};
 use super::refused::RefusedKeys;
 use super::{Event, FetchId, Found, Outbox};
 use crate::config::RemoteKeys;
@@ -34,6 +34,10 @@ pub(super) struct RemoteIssuer {
     /// When an unknown key last caused a fetch.
     last_asked: Option<UnixNanos>,
     refused: RefusedKeys,
+    /// The last id that was given to a key.
+    last_key: u64,
+    /// Changes whenever a key comes or goes.
+    generation: u64,
     /// Verdicts by keys that should have been refreshed, since they were last reported.
     stale_uses: u64,
     random: u64,
@@ -131,6 +135,8 @@ impl RemoteIssuer {
             failures: 0,
             last_asked: None,
             refused: RefusedKeys::default(),
+            last_key: 0,
+            generation: 0,
             stale_uses: 0,
             random: worker,
         }
@@ -165,6 +171,25 @@ impl RemoteIssuer {
             Keys::Absent => self.unavailable(Reason::KeysUnavailable, now),
             Keys::Fetched { set, .. } => super::in_set(set, kid, alg),
         }
+    }
+
+    /// Whether a token that `key` verified may still be taken for verified.
+    pub(super) fn vouch(&mut self, key: KeyId, now: UnixNanos) -> bool {
+        self.heed_backward_jump(now);
+        let Keys::Fetched { set, .. } = &self.keys else {
+            return false;
+        };
+        if !set.has(key) || self.unusable(now).is_some() {
+            return false;
+        }
+        if self.is_overdue(now) {
+            self.stale_uses = self.stale_uses.saturating_add(1);
+        }
+        true
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// A key that the set lacks is refused only if the issuer was asked after its token had come.
@@ -270,8 +295,16 @@ impl RemoteIssuer {
     }
 
     /// Takes over a set: fetched here, or by another worker.
-    fn take_over(&mut self, set: KeySet, fetched: Fetched, now: UnixNanos) {
+    fn take_over(&mut self, mut set: KeySet, fetched: Fetched, now: UnixNanos) {
         let at = fetched.stamp.min(now);
+        let nothing = KeySet::default();
+        let old = match &self.keys {
+            Keys::Absent => &nothing,
+            Keys::Fetched { set, .. } => set,
+        };
+        if !set.succeed(old, &mut self.last_key) {
+            self.generation = self.generation.wrapping_add(1);
+        }
         if let Keys::Fetched { set: old, .. } = &self.keys {
             for (kid, alg) in old.names() {
                 if matches!(set.lookup(Some(kid), alg), Lookup::Unknown) {

@@ -15,14 +15,19 @@ use serde_json::{Map, Value};
 use crate::evidence::escaped;
 use crate::json::{self, Elements, JsonError, MAX_DEPTH};
 use crate::token::MAX_KID_BYTES;
-use crate::token::signature::{self, Algorithm, KeyError, KeyType, PublicKey};
+use crate::token::signature::{Algorithm, KeyError, KeyType, PublicKey, SignatureVerifier};
 
 /// How many keys of a set are looked at, from its beginning.
 pub const MAX_KEYS: usize = 64;
 
+/// Tells a key of an issuer from all others that it ever had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyId(u64);
+
 /// A public key, and what it may verify.
 #[derive(Clone, Debug)]
 pub struct VerificationKey {
+    id: KeyId,
     kid: Option<String>,
     /// The one algorithm it is for; all of its type where the JWK has no `alg`, as Entra's.
     algorithm: Option<Algorithm>,
@@ -30,6 +35,11 @@ pub struct VerificationKey {
 }
 
 impl VerificationKey {
+    /// What it is remembered by.
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
     /// `kid`.
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
@@ -48,8 +58,19 @@ impl VerificationKey {
     }
 
     /// Whether the signature is by this key, and the key fits.
-    pub fn verify(&self, alg: Algorithm, message: &[u8], signature: &[u8]) -> bool {
-        self.fits(alg) && signature::verify(alg, &self.key, message, signature)
+    pub fn verify(
+        &self,
+        verifier: &dyn SignatureVerifier,
+        alg: Algorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> bool {
+        self.fits(alg) && verifier.verify(alg, &self.key, message, signature)
+    }
+
+    /// Whether both are the same but for their ids.
+    fn is(&self, other: &Self) -> bool {
+        self.kid == other.kid && self.algorithm == other.algorithm && self.key == other.key
     }
 }
 
@@ -84,7 +105,10 @@ impl KeySet {
             match element {
                 Err(error) => skip(None, SkipReason::NotStrictJson(error)),
                 Ok(jwk) => match verification_key(&jwk) {
-                    Ok(key) => keys.push(key),
+                    Ok(key) => keys.push(VerificationKey {
+                        id: KeyId(u64::try_from(index).unwrap_or(u64::MAX)),
+                        ..key
+                    }),
                     Err(why) => skip(jwk.get("kid").and_then(Value::as_str).map(escaped), why),
                 },
             }
@@ -102,6 +126,28 @@ impl KeySet {
     /// The usable keys, in the order of the set.
     pub fn keys(&self) -> &[VerificationKey] {
         &self.keys
+    }
+
+    /// Whether it has this key.
+    pub fn has(&self, id: KeyId) -> bool {
+        self.keys.iter().any(|key| key.id == id)
+    }
+
+    /// Gives its keys the ids that they have in `old`, and ids from `next` on to those that are
+    /// new. `true` if neither set has a key that the other has not.
+    pub(super) fn succeed(&mut self, old: &Self, next: &mut u64) -> bool {
+        let mut same = self.len() == old.len();
+        for key in &mut self.keys {
+            key.id = match old.keys.iter().find(|other| other.is(key)) {
+                Some(known) => known.id,
+                None => {
+                    same = false;
+                    *next = next.wrapping_add(1);
+                    KeyId(*next)
+                }
+            };
+        }
+        same
     }
 
     /// The names of its keys, each with an algorithm that it fits.
@@ -271,6 +317,7 @@ fn verification_key(jwk: &Value) -> Result<VerificationKey, SkipReason> {
         return Err(SkipReason::AlgorithmMismatch);
     }
     Ok(VerificationKey {
+        id: KeyId(0),
         kid: kid.map(str::to_owned),
         algorithm,
         key: jwk.public_key(key_type)?,

@@ -26,7 +26,7 @@ use crate::token::signature::Algorithm;
 use crate::url::HttpUrl;
 
 use issuer::RemoteIssuer;
-use jwk::{KeySet, Lookup, VerificationKey};
+use jwk::{KeyId, KeySet, Lookup, VerificationKey};
 use mirror::Mirror;
 
 pub use fetch_error::FetchError;
@@ -249,6 +249,24 @@ impl Keys {
             (Some(IssuerKeys::Still), Some(KeySource::Remote(_)) | None)
             | (Some(IssuerKeys::Remote(_)), Some(KeySource::Inline(_)) | None)
             | (None, _) => Found::Refused(Reason::Internal),
+        }
+    }
+
+    /// Whether a token that `key` of `issuer` verified may still be taken for verified: the key has
+    /// not left the set, and the set is not too old.
+    pub fn vouch(&mut self, issuer: IssuerId, key: KeyId, now: UnixNanos) -> bool {
+        match self.issuers.get_mut(issuer.0) {
+            Some(IssuerKeys::Remote(remote)) => remote.vouch(key, now),
+            Some(IssuerKeys::Still) => true,
+            None => false,
+        }
+    }
+
+    /// A number that changes whenever a key of `issuer` comes or goes.
+    pub fn generation(&self, issuer: IssuerId) -> u64 {
+        match self.issuers.get(issuer.0) {
+            Some(IssuerKeys::Remote(remote)) => remote.generation(),
+            Some(IssuerKeys::Still) | None => 0,
         }
     }
 

@@ -4,6 +4,7 @@
 mod tests;
 
 use std::fmt;
+use std::ops::Range;
 
 use serde_json::{Map, Value};
 
@@ -145,6 +146,17 @@ impl Claims {
     pub(super) fn is_issued(&self, policy: &TokenPolicy, now: UnixNanos) -> bool {
         let latest = now.saturating_add(policy.clock_skew);
         self.issued_at.is_none_or(|issued_at| issued_at <= latest)
+    }
+
+    /// When the checks of `exp`, `nbf` and `iat` pass.
+    pub fn validity(&self, policy: &TokenPolicy) -> Range<UnixNanos> {
+        let begins = self.not_before.max(self.issued_at);
+        Range {
+            start: begins.map_or(UnixNanos::ZERO, |begins| {
+                begins.saturating_sub(policy.clock_skew)
+            }),
+            end: self.expires_at.saturating_add(policy.clock_skew),
+        }
     }
 
     /// `exp - iat` is within the policy's bound, if it has one.

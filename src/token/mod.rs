@@ -5,6 +5,7 @@
 //! the cheap step comes first: a token for someone else makes no one fetch a key or compute a
 //! signature.
 
+pub mod cache;
 pub mod claims;
 mod jws;
 pub mod signature;
@@ -14,14 +15,14 @@ mod tests;
 use std::fmt;
 use std::time::Duration;
 
-use crate::keys::jwk::VerificationKey;
+use crate::keys::jwk::{KeyId, VerificationKey};
 use crate::reason::Reason;
 use crate::time::UnixNanos;
 
 pub use claims::Claims;
 pub use jws::MAX_KID_BYTES;
 use jws::{Header, Jws};
-use signature::Algorithm;
+use signature::{Algorithm, SignatureVerifier};
 
 /// How many keys a token is tried against; more than one only without `kid`, or where an issuer
 /// gave one `kid` to several keys.
@@ -216,20 +217,20 @@ impl UnverifiedToken {
     pub fn verify<'k>(
         self,
         keys: impl IntoIterator<Item = &'k VerificationKey>,
+        verifier: &dyn SignatureVerifier,
     ) -> Result<VerifiedToken, Reason> {
         let algorithm = self.header.algorithm;
-        let mut fitting = keys
+        let signer = keys
             .into_iter()
             .filter(|key| key.fits(algorithm))
-            .take(MAX_KEYS_TRIED);
-        if fitting.any(|key| key.verify(algorithm, &self.signing_input, &self.signature)) {
-            Ok(VerifiedToken {
-                header: self.header,
-                claims: self.claims,
-            })
-        } else {
-            Err(Reason::SignatureInvalid)
-        }
+            .take(MAX_KEYS_TRIED)
+            .find(|key| key.verify(verifier, algorithm, &self.signing_input, &self.signature))
+            .ok_or(Reason::SignatureInvalid)?;
+        Ok(VerifiedToken {
+            header: self.header,
+            claims: self.claims,
+            key: signer.id(),
+        })
     }
 }
 
@@ -247,12 +248,18 @@ impl fmt::Debug for UnverifiedToken {
 pub struct VerifiedToken {
     header: Header,
     claims: Claims,
+    key: KeyId,
 }
 
 impl VerifiedToken {
     /// Its claims.
     pub fn claims(&self) -> &Claims {
         &self.claims
+    }
+
+    /// The key that it was signed with.
+    pub fn key(&self) -> KeyId {
+        self.key
     }
 
     /// As [`UnverifiedToken::check`], for a token that was verified at another time.

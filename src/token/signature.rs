@@ -1,25 +1,23 @@
 //! Signatures: which algorithms exist, what a public key is, and whether a signature is by it.
 //!
-//! The mathematics is jwt-simple's. Its constructors build the keys, and so apply its policy: RSA
-//! of 2048 to 4096 bits with an exponent of 65537, points on their curve and not at infinity,
-//! Ed25519 points canonical and not of small order. Its `verify_token` is not used: it reads
-//! header and claims once more by rules of its own, with a tolerance of 15 minutes. The signature
-//! is checked by the library objects inside its keys.
+//! The mathematics is not ours. RSA is that of the `rsa` crate, on fixed-width arithmetic; all other
+//! keys are built by jwt-simple's constructors, which check that points are on their curve, and not
+//! at infinity or of small order. Its `verify_token` is not used: it reads header and claims once
+//! more by rules of its own, with a tolerance of 15 minutes. A host may offer to check signatures,
+//! too: both stand behind [`SignatureVerifier`].
 
+pub mod host;
 #[cfg(test)]
 mod tests;
 
-use jwt_simple::JWTError;
 use jwt_simple::algorithms::{
     Edwards25519PublicKey, K256PublicKey, MLDSAPublicKey, P256PublicKey, P384PublicKey,
-    RSAPublicKey,
 };
 use k256::ecdsa::signature::Verifier as _;
-use superboring::hash::MessageDigest;
+use p256::pkcs8::EncodePublicKey as _;
+use rsa::BoxedUint;
+use sha2::{Sha256, Sha384, Sha512};
 use superboring::mldsa;
-use superboring::pkey::{PKey, Public};
-use superboring::rsa::Padding;
-use superboring::sign::{RsaPssSaltlen, Verifier};
 
 macro_rules! algorithms {
     ($( $(#[doc = $doc:literal])+ $variant:ident => $name:literal, $key_type:ident; )+) => {
@@ -119,13 +117,20 @@ pub enum KeyError {
     Invalid,
 }
 
+/// The sizes of an RSA modulus that are accepted, in bits.
+const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
+
 /// A public key of a sound size and shape.
 #[derive(Clone, Debug)]
-pub struct PublicKey(Inner);
+pub struct PublicKey {
+    inner: Inner,
+    /// SubjectPublicKeyInfo in DER (RFC 5280 §4.1) where hosts want it, else the key's own bytes.
+    encoded: Vec<u8>,
+}
 
 #[derive(Clone, Debug)]
 enum Inner {
-    Rsa(Box<RsaKey>),
+    Rsa(Box<rsa::PublicKey>),
     P256(P256PublicKey),
     P384(P384PublicKey),
     Secp256k1(K256PublicKey),
@@ -133,12 +138,14 @@ enum Inner {
     MlDsa(MLDSAPublicKey),
 }
 
-#[derive(Clone, Debug)]
-struct RsaKey {
-    key: PKey<Public>,
-    /// Of the modulus, and so of every signature (RFC 8017 §8.1.2, §8.2.2), in bytes.
-    size: usize,
+/// The same type and the same numbers.
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.key_type() == other.key_type() && self.encoded == other.encoded
+    }
 }
+
+impl Eq for PublicKey {}
 
 impl PublicKey {
     /// From an RSA modulus and exponent, big-endian; leading zeros are ignored.
@@ -146,45 +153,57 @@ impl PublicKey {
         if trim(exponent) != [1, 0, 1] {
             return Err(KeyError::Exponent);
         }
-        let key = RSAPublicKey::from_components(modulus, exponent).map_err(|error| match error
-            .downcast_ref::<JWTError>(
-        ) {
-            Some(JWTError::WeakKey) => KeyError::ModulusTooSmall,
-            Some(JWTError::UnsupportedRSAModulus) => KeyError::ModulusTooLarge,
-            _ => KeyError::Invalid,
-        })?;
-        let key = PKey::from_rsa(key.as_ref().clone()).map_err(|_| KeyError::Invalid)?;
-        Ok(Self(Inner::Rsa(Box::new(RsaKey {
-            key,
-            size: trim(modulus).len(),
-        }))))
+        let number = BoxedUint::from_be_slice_vartime;
+        let (modulus, exponent) = (number(trim(modulus)), number(&[1, 0, 1]));
+        let key = rsa::PublicKey::new_with_size_limits(modulus, exponent, MODULUS_BITS).map_err(
+            |error| {
+                if matches!(error, rsa::Error::ModulusTooSmall) {
+                    KeyError::ModulusTooSmall
+                } else if matches!(error, rsa::Error::ModulusTooLarge) {
+                    KeyError::ModulusTooLarge
+                } else {
+                    KeyError::Invalid
+                }
+            },
+        )?;
+        let encoded = key.to_public_key_der().map_err(|_| KeyError::Invalid)?;
+        Ok(Self {
+            inner: Inner::Rsa(Box::new(key)),
+            encoded: encoded.into_vec(),
+        })
     }
 
     /// From an uncompressed point (SEC 1 §2.3.3): the byte 4, then both coordinates.
     pub fn p256(point: &[u8]) -> Result<Self, KeyError> {
-        P256PublicKey::from_bytes(point)
-            .map(|key| Self(Inner::P256(key)))
-            .map_err(|_| KeyError::Invalid)
+        let key = P256PublicKey::from_bytes(point).map_err(|_| KeyError::Invalid)?;
+        let encoded = key.as_ref().to_public_key_der();
+        Ok(Self {
+            encoded: encoded.map_err(|_| KeyError::Invalid)?.into_vec(),
+            inner: Inner::P256(key),
+        })
     }
 
     /// As [`PublicKey::p256`].
     pub fn p384(point: &[u8]) -> Result<Self, KeyError> {
-        P384PublicKey::from_bytes(point)
-            .map(|key| Self(Inner::P384(key)))
-            .map_err(|_| KeyError::Invalid)
+        let key = P384PublicKey::from_bytes(point).map_err(|_| KeyError::Invalid)?;
+        let encoded = key.as_ref().to_public_key_der();
+        Ok(Self {
+            encoded: encoded.map_err(|_| KeyError::Invalid)?.into_vec(),
+            inner: Inner::P384(key),
+        })
     }
 
     /// As [`PublicKey::p256`].
     pub fn secp256k1(point: &[u8]) -> Result<Self, KeyError> {
         K256PublicKey::from_bytes(point)
-            .map(|key| Self(Inner::Secp256k1(key)))
+            .map(|key| Self::with_bytes(Inner::Secp256k1(key), point))
             .map_err(|_| KeyError::Invalid)
     }
 
     /// From the 32 bytes of RFC 8032 §5.1.2.
     pub fn ed25519(bytes: &[u8]) -> Result<Self, KeyError> {
         Edwards25519PublicKey::from_bytes(bytes)
-            .map(|key| Self(Inner::Ed25519(key)))
+            .map(|key| Self::with_bytes(Inner::Ed25519(key), bytes))
             .map_err(|_| KeyError::Invalid)
     }
 
@@ -205,13 +224,20 @@ impl PublicKey {
 
     fn ml_dsa(parameters: mldsa::Algorithm, bytes: &[u8]) -> Result<Self, KeyError> {
         MLDSAPublicKey::from_bytes(parameters, bytes)
-            .map(|key| Self(Inner::MlDsa(key)))
+            .map(|key| Self::with_bytes(Inner::MlDsa(key), bytes))
             .map_err(|_| KeyError::Invalid)
+    }
+
+    fn with_bytes(inner: Inner, bytes: &[u8]) -> Self {
+        Self {
+            inner,
+            encoded: bytes.to_vec(),
+        }
     }
 
     /// What kind of key it is.
     pub fn key_type(&self) -> KeyType {
-        match &self.0 {
+        match &self.inner {
             Inner::Rsa(_) => KeyType::Rsa,
             Inner::P256(_) => KeyType::P256,
             Inner::P384(_) => KeyType::P384,
@@ -233,74 +259,64 @@ fn trim(mut number: &[u8]) -> &[u8] {
     number
 }
 
-/// Whether `signature` is by the holder of `key`, under `alg`, over `message`. `false` also where
-/// the key is not for the algorithm.
-///
-/// Signatures have one length each; ECDSA's are `r` and `s` side by side (RFC 7518 §3.4), never
-/// DER. Ed25519 refuses an `s` that is not reduced and an `R` of small order, and ignores
-/// components of small order in the equation (RFC 8032 §5.1.7).
-pub fn verify(alg: Algorithm, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
-    if alg.key_type() != key.key_type() {
-        return false;
-    }
-    match &key.0 {
-        Inner::Rsa(key) => rsa_scheme(alg)
-            .is_some_and(|(padding, digest)| verify_rsa(key, padding, digest, message, signature)),
-        Inner::P256(key) => p256::ecdsa::Signature::from_slice(signature)
-            .is_ok_and(|signature| key.as_ref().verify(message, &signature).is_ok()),
-        Inner::P384(key) => p384::ecdsa::Signature::from_slice(signature)
-            .is_ok_and(|signature| key.as_ref().verify(message, &signature).is_ok()),
-        // k256 takes the lower of the two possible `s` only, as Bitcoin does. RFC 8812 has no such
-        // rule, and OpenSSL signs with either.
-        Inner::Secp256k1(key) => {
-            k256::ecdsa::Signature::from_slice(signature).is_ok_and(|signature| {
-                key.as_ref()
-                    .verify(message, &signature.normalize_s())
-                    .is_ok()
-            })
+/// Checks signatures.
+pub trait SignatureVerifier {
+    /// Whether `signature` is by the holder of `key`, under `alg`, over `message`. `false` also
+    /// where the key is not for the algorithm.
+    ///
+    /// Signatures have one length each; ECDSA's are `r` and `s` side by side (RFC 7518 §3.4), never
+    /// DER. Ed25519 refuses an `s` that is not reduced and an `R` of small order, and ignores
+    /// components of small order in the equation (RFC 8032 §5.1.7).
+    fn verify(&self, alg: Algorithm, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool;
+}
+
+/// The verifier that needs no host.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Portable;
+
+impl SignatureVerifier for Portable {
+    fn verify(&self, alg: Algorithm, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+        if alg.key_type() != key.key_type() {
+            return false;
         }
-        Inner::Ed25519(key) => ed25519_compact::Signature::from_slice(signature)
-            .is_ok_and(|signature| key.as_ref().verify(message, &signature).is_ok()),
-        // With an empty context, as RFC 9964 §4 has it.
-        Inner::MlDsa(key) => key.as_ref().verify(message, signature).is_ok(),
+        match &key.inner {
+            Inner::Rsa(key) => verify_rsa(alg, key, message, signature),
+            Inner::P256(key) => p256::ecdsa::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.as_ref().verify(message, &signature).is_ok()),
+            Inner::P384(key) => p384::ecdsa::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.as_ref().verify(message, &signature).is_ok()),
+            // k256 takes the lower of the two possible `s` only, as Bitcoin does. RFC 8812 has no
+            // such rule, and OpenSSL signs with either.
+            Inner::Secp256k1(key) => {
+                k256::ecdsa::Signature::from_slice(signature).is_ok_and(|signature| {
+                    key.as_ref()
+                        .verify(message, &signature.normalize_s())
+                        .is_ok()
+                })
+            }
+            Inner::Ed25519(key) => ed25519_compact::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.as_ref().verify(message, &signature).is_ok()),
+            // With an empty context, as RFC 9964 §4 has it.
+            Inner::MlDsa(key) => key.as_ref().verify(message, signature).is_ok(),
+        }
     }
 }
 
-fn rsa_scheme(alg: Algorithm) -> Option<(Padding, MessageDigest)> {
+/// A signature has the modulus's length (RFC 8017 §8.1.2, §8.2.2), and PSS a salt of the digest's.
+fn verify_rsa(alg: Algorithm, key: &rsa::PublicKey, message: &[u8], signature: &[u8]) -> bool {
     match alg {
-        Algorithm::Rs256 => Some((Padding::PKCS1, MessageDigest::sha256())),
-        Algorithm::Rs384 => Some((Padding::PKCS1, MessageDigest::sha384())),
-        Algorithm::Rs512 => Some((Padding::PKCS1, MessageDigest::sha512())),
-        Algorithm::Ps256 => Some((Padding::PKCS1_PSS, MessageDigest::sha256())),
-        Algorithm::Ps384 => Some((Padding::PKCS1_PSS, MessageDigest::sha384())),
-        Algorithm::Ps512 => Some((Padding::PKCS1_PSS, MessageDigest::sha512())),
+        Algorithm::Rs256 => key.pkcs1v15_verify::<Sha256>(message, signature).is_ok(),
+        Algorithm::Rs384 => key.pkcs1v15_verify::<Sha384>(message, signature).is_ok(),
+        Algorithm::Rs512 => key.pkcs1v15_verify::<Sha512>(message, signature).is_ok(),
+        Algorithm::Ps256 => key.pss_verify::<Sha256>(message, signature).is_ok(),
+        Algorithm::Ps384 => key.pss_verify::<Sha384>(message, signature).is_ok(),
+        Algorithm::Ps512 => key.pss_verify::<Sha512>(message, signature).is_ok(),
         Algorithm::Es256
         | Algorithm::Es384
         | Algorithm::Es256k
         | Algorithm::EdDsa
         | Algorithm::MlDsa44
         | Algorithm::MlDsa65
-        | Algorithm::MlDsa87 => None,
+        | Algorithm::MlDsa87 => false,
     }
-}
-
-fn verify_rsa(
-    key: &RsaKey,
-    padding: Padding,
-    digest: MessageDigest,
-    message: &[u8],
-    signature: &[u8],
-) -> bool {
-    if signature.len() != key.size {
-        return false;
-    }
-    let Ok(mut verifier) = Verifier::new(digest, &key.key) else {
-        return false;
-    };
-    verifier.set_rsa_padding(padding).is_ok()
-        && verifier
-            .set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)
-            .is_ok()
-        && verifier.update(message).is_ok()
-        && matches!(verifier.verify(signature), Ok(true))
 }

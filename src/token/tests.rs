@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::keys::jwk::{KeySet, Lookup};
 use crate::testing::{self, Signer};
+use crate::token::signature::Portable;
 
 const NOW: UnixNanos = UnixNanos::from_secs(1_800_000_000);
 const MAX_BYTES: usize = 16_384;
@@ -47,7 +48,7 @@ fn judge(token: &[u8], keys: &KeySet) -> Result<VerifiedToken, Reason> {
     let token = UnverifiedToken::parse(token, MAX_BYTES)?;
     token.check(&policy(), &AUDIENCES, NOW)?;
     match keys.lookup(token.unverified_kid(), token.algorithm()) {
-        Lookup::Fitting(keys) => token.verify(keys),
+        Lookup::Fitting(keys) => token.verify(keys, &Portable),
         Lookup::Mismatch => Err(Reason::KeyMismatch),
         Lookup::Unknown => Err(Reason::KeyUnknown),
     }
@@ -344,11 +345,11 @@ fn at_most_four_keys_are_tried() {
         panic!()
     };
     assert_eq!(
-        parse(&token).unwrap().verify(unfit).err(),
+        parse(&token).unwrap().verify(unfit, &Portable).err(),
         Some(Reason::SignatureInvalid)
     );
     assert_eq!(
-        parse(&token).unwrap().verify([]).err(),
+        parse(&token).unwrap().verify([], &Portable).err(),
         Some(Reason::SignatureInvalid)
     );
 }
@@ -436,7 +437,7 @@ fn signed() -> impl Strategy<Value = String> {
 fn verifies(token: &[u8], keys: &KeySet) -> bool {
     UnverifiedToken::parse(token, MAX_BYTES).is_ok_and(|token| {
         match keys.lookup(None, token.algorithm()) {
-            Lookup::Fitting(keys) => token.verify(keys).is_ok(),
+            Lookup::Fitting(keys) => token.verify(keys, &Portable).is_ok(),
             Lookup::Mismatch | Lookup::Unknown => false,
         }
     })

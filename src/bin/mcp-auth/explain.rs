@@ -18,6 +18,8 @@ use mcp_auth_filter::reply::Reply;
 use mcp_auth_filter::resource::Route;
 use mcp_auth_filter::time::UnixNanos;
 use mcp_auth_filter::token::UnverifiedToken;
+use mcp_auth_filter::token::signature::Portable;
+use mcp_auth_filter::trust::Trust;
 
 use crate::{Failure, Outcome, now, read_file, read_stdin, show};
 use request::Request;
@@ -198,13 +200,14 @@ fn use_keys(
 impl Explanation<'_> {
     /// Writes everything; whether the request is refused.
     fn write(&self, out: &mut String) -> Result<bool, fmt::Error> {
-        let mut keys = Keys::new(self.config, self.now, 0);
+        let keys = Keys::new(self.config, self.now, 0);
+        let mut trust = Trust::new(self.config, keys, Box::new(Portable));
         let head = self.request.head();
         let mut decision = gate::decide(
             self.config,
             &self.route,
             head,
-            &mut keys,
+            &mut trust,
             self.now,
             self.now,
         );
@@ -228,7 +231,7 @@ impl Explanation<'_> {
         writeln!(out, "At        {}", show::time(self.now))?;
         self.write_route(out)?;
         if matches!(self.route, Route::Protected(..)) && !matches!(decision, Decision::Answer(_)) {
-            let rows = Rows::of(self, &mut keys);
+            let rows = Rows::of(self, &mut trust.keys);
             writeln!(out, "\n{rows}")?;
         } else {
             writeln!(out)?;
@@ -372,14 +375,14 @@ fn write_reply(reply: &Reply, out: &mut String) -> fmt::Result {
 }
 
 fn write_edits(edits: &Edits, out: &mut String) -> fmt::Result {
-    if edits.remove.is_empty() && edits.set.is_empty() {
+    if edits.remove.is_empty() && edits.headers().next().is_none() {
         return writeln!(out, "\n  none");
     }
     writeln!(out)?;
     for name in &edits.remove {
         writeln!(out, "  remove  {}", show::line(name))?;
     }
-    for (name, value) in &edits.set {
+    for (name, value) in edits.headers() {
         writeln!(out, "  set     {name}: {}", show::line(value))?;
     }
     Ok(())

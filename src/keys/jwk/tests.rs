@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::testing::{self, Signer};
+use crate::token::signature::Portable;
 
 fn parse(set: &Value) -> (KeySet, Vec<SkippedKey>) {
     KeySet::parse(set.to_string().as_bytes()).unwrap()
@@ -349,7 +350,7 @@ fn a_leading_zero_of_the_modulus_is_no_harm() {
     let padded = [vec![0], testing::decode(&n)].concat();
     let (keys, _) = parse(&json!({"keys": [jwk("RS256", "n", json!(testing::encode(&padded)))]}));
     let signature = testing::sign(Signer::Issuer, "RS256", b"message");
-    assert!(keys.keys[0].verify(Algorithm::Rs256, b"message", &signature));
+    assert!(keys.keys[0].verify(&Portable, Algorithm::Rs256, b"message", &signature));
 }
 
 #[test]
@@ -357,7 +358,10 @@ fn a_key_verifies_for_its_own_algorithm_only() {
     let (keys, _) = parse(&json!({"keys": [jwk("RS256", "alg", json!("PS256"))]}));
     for (alg, good) in [(Algorithm::Rs256, false), (Algorithm::Ps256, true)] {
         let signature = testing::sign(Signer::Issuer, alg.name(), b"message");
-        assert_eq!(keys.keys[0].verify(alg, b"message", &signature), good);
+        assert_eq!(
+            keys.keys[0].verify(&Portable, alg, b"message", &signature),
+            good
+        );
     }
 }
 

@@ -45,7 +45,7 @@ fn vectors_of_others() {
         let (input, signature) = vector.token.rsplit_once('.').unwrap();
         let signature = testing::decode(signature);
         assert_eq!(
-            keys[0].verify(alg, input.as_bytes(), &signature),
+            keys[0].verify(&Portable, alg, input.as_bytes(), &signature),
             vector.good,
             "{}",
             vector.name
@@ -89,14 +89,14 @@ fn only_the_algorithm_and_the_key_of_the_signer_fit() {
                     && *signer == Signer::Issuer
                     && key.key_type() == alg.key_type();
                 assert_eq!(
-                    verify(alg, key, b"message", &signature),
+                    Portable.verify(alg, key, b"message", &signature),
                     right,
                     "signed with {signed_with:?}, taken for {alg:?}, {:?} key of {signer:?}",
                     key.key_type()
                 );
                 if right {
-                    assert!(!verify(alg, key, b"massage", &signature));
-                    assert!(!verify(alg, key, b"", &signature));
+                    assert!(!Portable.verify(alg, key, b"massage", &signature));
+                    assert!(!Portable.verify(alg, key, b"", &signature));
                 }
             }
         }
@@ -112,7 +112,7 @@ fn signatures_of_any_length_are_refused_without_a_panic() {
         ] {
             for byte in [0, 1, 0x7f, 0xff] {
                 assert!(
-                    !verify(alg, &key, b"message", &vec![byte; length]),
+                    !Portable.verify(alg, &key, b"message", &vec![byte; length]),
                     "{alg:?} {length}"
                 );
             }
@@ -239,5 +239,80 @@ fn unsound_ed25519_keys() {
     }
     for length in [0, 31, 33, 64] {
         assert!(PublicKey::ed25519(&vec![5; length]).is_err());
+    }
+}
+
+/// A verifier that is wrong in one way.
+struct Wrong(fn(bool) -> bool);
+
+impl SignatureVerifier for Wrong {
+    fn verify(&self, alg: Algorithm, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+        (self.0)(Portable.verify(alg, key, message, signature))
+    }
+}
+
+#[test]
+fn a_host_is_trusted_for_what_it_proves() {
+    for &alg in Algorithm::ALL {
+        let offered = matches!(alg.name(), "RS256" | "RS384" | "RS512" | "ES256" | "ES384");
+        assert_eq!(host::is_sound(alg, &Portable), offered, "{alg:?}");
+        for wrong in [|_| true, |_| false, |good: bool| !good] {
+            assert!(!host::is_sound(alg, &Wrong(wrong)), "{alg:?}");
+        }
+    }
+}
+
+/// What a host is asked is what OpenSSL's tools read: the forms of RFC 5280 and RFC 3279.
+#[test]
+fn hosts_are_asked_in_der() {
+    let key = public_key(Signer::Issuer, Algorithm::Es256);
+    let raw = [vec![0x80; 32], vec![1; 32]].concat();
+    let check = host::HostCheck::new(Algorithm::Es256, &key, &raw).unwrap();
+    assert_eq!(check.hash, "SHA256");
+    // SEQUENCE { SEQUENCE { id-ecPublicKey, prime256v1 }, BIT STRING }
+    assert_eq!(
+        check.key[..27],
+        [
+            0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,
+            0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
+        ]
+    );
+    // Integers are signed: the first gets a zero.
+    let der = [
+        vec![0x30, 0x45, 0x02, 0x21, 0],
+        raw[..32].to_vec(),
+        vec![0x02, 0x20],
+    ]
+    .concat();
+    assert_eq!(check.signature[..], [der, raw[32..].to_vec()].concat());
+
+    let rsa = public_key(Signer::Issuer, Algorithm::Rs512);
+    let check = host::HostCheck::new(Algorithm::Rs512, &rsa, b"any").unwrap();
+    assert_eq!(
+        (check.hash, &check.signature[..]),
+        ("SHA512", b"any".as_slice())
+    );
+    // SEQUENCE { SEQUENCE { rsaEncryption, NULL }, BIT STRING { SEQUENCE { INTEGER … } } }
+    assert_eq!(check.key[..4], [0x30, 0x82, 0x01, 0x22]);
+    assert_eq!(
+        check.key[4..19],
+        [
+            0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0
+        ]
+    );
+
+    for (alg, key, signature) in [
+        (Algorithm::Ps256, &rsa, raw.as_slice()),
+        (Algorithm::Rs256, &key, &raw),
+        (Algorithm::Es256, &rsa, &raw),
+        (Algorithm::Es256, &key, &raw[1..]),
+        (Algorithm::Es256, &key, &[0; 64]),
+        (
+            Algorithm::EdDsa,
+            &public_key(Signer::Issuer, Algorithm::EdDsa),
+            &raw,
+        ),
+    ] {
+        assert_eq!(host::HostCheck::new(alg, key, signature), None, "{alg:?}");
     }
 }

@@ -13,6 +13,7 @@ use mcp_auth_filter::reason::Reason;
 use mcp_auth_filter::resource::path::Bindings;
 use mcp_auth_filter::resource::{Resource, Route};
 use mcp_auth_filter::time::UnixNanos;
+use mcp_auth_filter::token::signature::Portable;
 use mcp_auth_filter::token::{Check, Claims, TokenPolicy, UnverifiedToken};
 use serde_json::{Map, Value};
 
@@ -389,7 +390,7 @@ impl Rows {
             explanation.now,
         );
         let (verdict, found) = match found {
-            Found::Keys(candidates) => match token.verify(candidates) {
+            Found::Keys(candidates) => match token.verify(candidates, &Portable) {
                 Ok(_) => (Verdict::Good, format!("by the key that {named} names")),
                 Err(_) => (Verdict::Bad, format!("{named}: the signature is not by it")),
             },

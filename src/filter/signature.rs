@@ -1,0 +1,69 @@
+//! Signatures that the host checks, at the speed of native code.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use log::{info, warn};
+
+use super::host;
+use crate::token::signature::host::{HostCheck, is_sound};
+use crate::token::signature::{Algorithm, Portable, PublicKey, SignatureVerifier};
+
+/// Set to `portable` in the environment of the VM, no signature is left to the host.
+const SWITCH: &str = "MCP_AUTH_SIGNATURES";
+
+/// Asks the host where it has the algorithm, and has proved to be right; else does it here.
+pub(super) struct HostVerifier {
+    /// What came of the proof, which an algorithm is put to when it is first needed.
+    sound: RefCell<BTreeMap<Algorithm, bool>>,
+}
+
+impl HostVerifier {
+    /// As the operator wants it.
+    pub(super) fn preferred() -> Box<dyn SignatureVerifier> {
+        if std::env::var_os(SWITCH).is_some_and(|value| value == "portable") {
+            info!("signatures: checked in the module, as {SWITCH} says");
+            return Box::new(Portable);
+        }
+        Box::new(Self {
+            sound: RefCell::default(),
+        })
+    }
+
+    fn is_sound(&self, alg: Algorithm) -> bool {
+        if let Some(sound) = self.sound.borrow().get(&alg) {
+            return *sound;
+        }
+        let sound = is_sound(alg, &Host);
+        if let Ok(mut known) = self.sound.try_borrow_mut() {
+            known.insert(alg, sound);
+        }
+        if sound {
+            info!("signatures: {} is checked by the host", alg.name());
+        }
+        sound
+    }
+}
+
+impl SignatureVerifier for HostVerifier {
+    fn verify(&self, alg: Algorithm, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+        match HostCheck::new(alg, key, signature) {
+            Some(check) if self.is_sound(alg) => host::verify_signature(&check, message)
+                .unwrap_or_else(|host::HostError| {
+                    warn!("signatures: the host failed; checked in the module");
+                    Portable.verify(alg, key, message, signature)
+                }),
+            Some(_) | None => Portable.verify(alg, key, message, signature),
+        }
+    }
+}
+
+/// The host and nothing else, to be put to proof.
+struct Host;
+
+impl SignatureVerifier for Host {
+    fn verify(&self, alg: Algorithm, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+        HostCheck::new(alg, key, signature)
+            .is_some_and(|check| matches!(host::verify_signature(&check, message), Ok(true)))
+    }
+}

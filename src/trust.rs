@@ -1,0 +1,234 @@
+//! What tokens are judged by: the issuers' keys, the check of signatures, and what both have
+//! already said about a token.
+//!
+//! What was found out is used again for the very same credentials alone, and no longer than the
+//! token lives, its key is in the issuer's set, and that set is not too old. Both memories are
+//! bounded, and neither can push the other out: a flood of forged tokens costs good ones nothing.
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::claim;
+use crate::config::{Config, IssuerId};
+use crate::keys::Keys;
+use crate::keys::jwk::KeyId;
+use crate::resource::Resource;
+use crate::resource::path::Bindings;
+use crate::time::UnixNanos;
+use crate::token::Claims;
+use crate::token::cache::{Bounds, Cache, Key};
+use crate::token::signature::SignatureVerifier;
+
+/// How many tokens with a wrong signature are remembered, and for how long.
+const FORGED: Bounds = Bounds {
+    entries: 1024,
+    bytes: 1024 * 1024,
+};
+const FORGED_FOR: Duration = Duration::from_secs(60);
+
+/// What the tokens of one worker are judged by.
+pub struct Trust {
+    /// The issuers' keys.
+    pub keys: Keys,
+    pub(crate) verifier: Box<dyn SignatureVerifier>,
+    verified: Cache<Verified>,
+    forged: Cache<Forged>,
+}
+
+/// A token that was verified, and is right for its resource but for its scopes.
+struct Verified {
+    key: KeyId,
+    validity: Range<UnixNanos>,
+    caller: Rc<Caller>,
+}
+
+/// A token that no key of its issuer has signed.
+struct Forged {
+    issuer: IssuerId,
+    /// Of the issuer's keys.
+    generation: u64,
+    /// Its `kid`. Without one it might be by a key that is still to be fetched.
+    kid: Option<String>,
+    known: Range<UnixNanos>,
+}
+
+/// Who sent a request, and all that is made of it again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Whose token it is.
+    pub issuer: IssuerId,
+    /// Its scopes.
+    pub granted: Vec<String>,
+    /// Whether `require_claims` are met.
+    pub claims_admitted: bool,
+    /// Identity headers that are set: names and values.
+    pub headers: Vec<(Rc<str>, String)>,
+    /// What filter state says.
+    pub facts: Vec<(CallerFact, String)>,
+}
+
+/// What filter state says of the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallerFact {
+    /// `sub`
+    Subject,
+    /// `client_id`, or `azp` where there is none.
+    Client,
+    /// `iss`
+    Issuer,
+    /// The scopes, with spaces between them.
+    Scopes,
+}
+
+impl CallerFact {
+    /// Every fact.
+    pub const ALL: [Self; 4] = [Self::Subject, Self::Client, Self::Issuer, Self::Scopes];
+
+    /// Its name in filter state, behind `wasm.`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Subject => "mcp_auth_subject",
+            Self::Client => "mcp_auth_client",
+            Self::Issuer => "mcp_auth_issuer",
+            Self::Scopes => "mcp_auth_scopes",
+        }
+    }
+
+    /// Its value, percent-encoded, if the token says so.
+    fn of(self, claims: &Claims) -> Option<String> {
+        let text = |name| claims.string(name).map(claim::encode);
+        match self {
+            Self::Subject => text("sub"),
+            Self::Client => text("client_id").or_else(|| text("azp")),
+            Self::Issuer => text("iss"),
+            Self::Scopes => {
+                let scopes: Vec<&str> = claims.scopes().collect();
+                Some(claim::encode(&scopes.join(" ")))
+            }
+        }
+    }
+}
+
+impl Caller {
+    /// Who the claims of `issuer` say it is, for a resource.
+    pub fn new(claims: &Claims, issuer: IssuerId, resource: &Resource, bound: &Bindings) -> Self {
+        let headers = resource.identity_headers.iter().filter_map(|header| {
+            let value = claim::header_value(&header.claim, claims)?;
+            Some((Rc::clone(&header.name), value))
+        });
+        let facts = resource
+            .filter_state
+            .iter()
+            .filter_map(|fact| Some((*fact, fact.of(claims)?)));
+        Self {
+            issuer,
+            granted: claims.scopes().map(str::to_owned).collect(),
+            claims_admitted: resource
+                .require_claims
+                .iter()
+                .all(|rule| rule.admits(claims, bound)),
+            headers: headers.collect(),
+            facts: facts.collect(),
+        }
+    }
+
+    /// About how much memory it takes.
+    fn bytes(&self) -> usize {
+        const EACH: usize = 40;
+        let texts = self
+            .granted
+            .iter()
+            .chain(self.headers.iter().map(|(_, value)| value))
+            .chain(self.facts.iter().map(|(_, value)| value));
+        texts
+            .map(|text| text.len().saturating_add(EACH))
+            .fold(EACH, usize::saturating_add)
+    }
+}
+
+impl Trust {
+    /// For one worker.
+    pub fn new(config: &Config, keys: Keys, verifier: Box<dyn SignatureVerifier>) -> Self {
+        let verified = Bounds {
+            entries: config.limits.cached_tokens,
+            bytes: config.limits.cached_bytes,
+        };
+        let forged = Bounds {
+            entries: FORGED.entries.min(verified.entries),
+            ..FORGED
+        };
+        Self {
+            keys,
+            verifier,
+            verified: Cache::new(verified),
+            forged: Cache::new(forged),
+        }
+    }
+
+    /// Who sent these credentials, if that was found out before and is still so.
+    pub(crate) fn recall(&mut self, key: Key<'_>, now: UnixNanos) -> Option<Rc<Caller>> {
+        let known = self.verified.get(key)?;
+        if known.validity.contains(&now) && self.keys.vouch(known.caller.issuer, known.key, now) {
+            return Some(Rc::clone(&known.caller));
+        }
+        self.verified.remove(key);
+        None
+    }
+
+    pub(crate) fn remember(
+        &mut self,
+        key: Key<'_>,
+        signer: KeyId,
+        validity: Range<UnixNanos>,
+        caller: &Rc<Caller>,
+    ) {
+        let known = Verified {
+            key: signer,
+            validity,
+            caller: Rc::clone(caller),
+        };
+        self.verified.insert(key, known, caller.bytes());
+    }
+
+    /// Whose token these credentials pretend to hold, and its `kid`, if no key of that issuer had
+    /// signed it and the keys are still the same.
+    pub(crate) fn recall_forged(
+        &mut self,
+        key: Key<'_>,
+        now: UnixNanos,
+    ) -> Option<(IssuerId, Option<String>)> {
+        let known = self.forged.get(key)?;
+        if known.known.contains(&now) && self.keys.generation(known.issuer) == known.generation {
+            return Some((known.issuer, known.kid.clone()));
+        }
+        self.forged.remove(key);
+        None
+    }
+
+    pub(crate) fn remember_forged(
+        &mut self,
+        key: Key<'_>,
+        issuer: IssuerId,
+        kid: Option<&str>,
+        until: UnixNanos,
+        now: UnixNanos,
+    ) {
+        let known = Forged {
+            issuer,
+            generation: self.keys.generation(issuer),
+            kid: kid.map(str::to_owned),
+            known: now..until.min(now.saturating_add(FORGED_FOR)),
+        };
+        let bytes = kid.map_or(0, str::len);
+        self.forged.insert(key, known, bytes);
+    }
+
+    /// How many tokens are remembered as verified, and how many bytes that takes about.
+    pub fn remembered(&self) -> (usize, usize) {
+        (self.verified.len(), self.verified.bytes())
+    }
+}

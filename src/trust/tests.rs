@@ -1,0 +1,400 @@
+use std::cell::Cell;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::gate::{self, Decision, Refusal};
+use crate::head::Head;
+use crate::keys::{Command, FetchOutcome};
+use crate::reason::Reason;
+use crate::resource::Route;
+use crate::resource::host::Authority;
+use crate::testing;
+use crate::token::signature::{Algorithm, Portable, PublicKey};
+
+const NOW: UnixNanos = UnixNanos::from_secs(1_800_000_000);
+const ISSUER: &str = "https://auth.example.com";
+const RESOURCE: &str = "https://mcp.example.com/mcp";
+
+/// Counts how often a signature is computed.
+#[derive(Clone, Default)]
+struct Counted(Rc<Cell<u32>>);
+
+impl SignatureVerifier for Counted {
+    fn verify(&self, alg: Algorithm, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+        self.0.set(self.0.get() + 1);
+        Portable.verify(alg, key, message, signature)
+    }
+}
+
+fn token(claims: &Value) -> String {
+    testing::token("ES256", &json!({"kid": "es256"}), claims)
+}
+
+fn claims() -> Value {
+    json!({
+        "iss": ISSUER, "aud": RESOURCE, "exp": 1_800_000_600, "iat": 1_799_999_900,
+        "sub": "alice", "scope": "mcp:read",
+    })
+}
+
+fn forged(token: &str) -> String {
+    let (input, signature) = token.rsplit_once('.').unwrap();
+    let swapped = if signature.starts_with('A') { 'B' } else { 'A' };
+    format!("{input}.{swapped}{}", &signature[1..])
+}
+
+struct Worker {
+    config: Config,
+    trust: Trust,
+    signatures: Counted,
+    now: UnixNanos,
+}
+
+impl Worker {
+    fn new(issuer: Value, resource: Value, limits: Value) -> Self {
+        let config = json!({"issuers": [issuer], "resources": [resource], "limits": limits});
+        let config = Config::parse(config.to_string().as_bytes()).unwrap();
+        let signatures = Counted::default();
+        let keys = Keys::new(&config, NOW, 7);
+        Self {
+            trust: Trust::new(&config, keys, Box::new(signatures.clone())),
+            config,
+            signatures,
+            now: NOW,
+        }
+    }
+
+    fn inline() -> Self {
+        Self::new(
+            json!({"issuer": ISSUER, "jwks": testing::key_set()}),
+            json!({"resource": RESOURCE}),
+            json!({}),
+        )
+    }
+
+    fn remote() -> Self {
+        let mut worker = Self::new(
+            json!({
+                "issuer": ISSUER, "cluster": "auth", "jwks_uri": format!("{ISSUER}/jwks"),
+                "keys": {"refresh_seconds": 100, "max_stale_seconds": 50,
+                         "unknown_key_cooldown_seconds": 10},
+            }),
+            json!({"resource": RESOURCE}),
+            json!({}),
+        );
+        worker.fetch(&testing::key_set());
+        worker
+    }
+
+    /// Time passes until a fetch is wanted, and it brings this set.
+    fn fetch(&mut self, set: &Value) {
+        self.trust.keys.handle_tick(self.now);
+        let mut fetched = false;
+        while let Some(command) = self.trust.keys.next_command() {
+            if let Command::Fetch(fetch) = command {
+                let outcome = FetchOutcome::Response {
+                    status: 200,
+                    cache_control: Vec::new(),
+                    body: set.to_string().into_bytes(),
+                };
+                self.trust.keys.handle_response(fetch.id, outcome, self.now);
+                fetched = true;
+            }
+        }
+        assert!(fetched, "no fetch was wanted");
+    }
+
+    fn later(&mut self, seconds: u64) {
+        self.now = self.now.saturating_add(Duration::from_secs(seconds));
+    }
+
+    fn at(&mut self, path: &str, token: &str) -> Decision {
+        let headers = [(":method", "POST"), ("authorization", token)];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+        let route = gate::route(&self.config, Some(path.as_bytes()), Authority::NotRead);
+        assert!(matches!(route, Route::Protected(..)));
+        gate::decide(
+            &self.config,
+            &route,
+            &Head::new(headers.to_vec()),
+            &mut self.trust,
+            self.now,
+            self.now,
+        )
+    }
+
+    /// Why a request with this token is refused, and how many signatures that took.
+    fn send(&mut self, token: &str) -> (Option<Reason>, u32) {
+        let before = self.signatures.0.get();
+        let reason = match self.at("/mcp", &format!("Bearer {token}")) {
+            Decision::Allow(_) => None,
+            Decision::Refuse(Refusal { reason, .. }, _) => Some(reason),
+            other => panic!("{other:?}"),
+        };
+        (reason, self.signatures.0.get() - before)
+    }
+}
+
+#[test]
+fn a_token_is_verified_once() {
+    let mut worker = Worker::inline();
+    let token = token(&claims());
+    assert_eq!(worker.send(&token), (None, 1));
+    for _ in 0..10 {
+        assert_eq!(worker.send(&token), (None, 0));
+    }
+    assert_eq!(worker.trust.remembered().0, 1);
+}
+
+#[test]
+fn one_byte_makes_another_token() {
+    let mut worker = Worker::inline();
+    let token = token(&claims());
+    assert_eq!(worker.send(&token), (None, 1));
+    assert_eq!(
+        worker.send(&forged(&token)),
+        (Some(Reason::SignatureInvalid), 1)
+    );
+    assert_eq!(
+        worker.send(&token[..token.len() - 1]),
+        (Some(Reason::TokenMalformed), 0)
+    );
+    assert_eq!(worker.send(&token), (None, 0));
+}
+
+#[test]
+fn nothing_outlives_the_token() {
+    let mut worker = Worker::inline();
+    let token = token(&claims());
+    assert_eq!(worker.send(&token), (None, 1));
+    worker.later(659);
+    assert_eq!(worker.send(&token), (None, 0));
+    worker.later(1);
+    assert_eq!(worker.send(&token), (Some(Reason::Expired), 0));
+    worker.now = UnixNanos::from_secs(1_799_999_839);
+    assert_eq!(worker.send(&token), (Some(Reason::IssuedInFuture), 0));
+}
+
+#[test]
+fn nothing_outlives_the_key() {
+    let mut worker = Worker::remote();
+    let token = token(&claims());
+    assert_eq!(worker.send(&token), (None, 1));
+    worker.later(100);
+    worker.fetch(&testing::key_set());
+    assert_eq!(worker.send(&token), (None, 0), "the key is still there");
+
+    let mut without = testing::key_set();
+    without["keys"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|key| key["kid"] != "es256");
+    worker.later(100);
+    worker.fetch(&without);
+    assert_eq!(worker.send(&token), (Some(Reason::KeyUnknown), 0));
+
+    worker.later(100);
+    worker.fetch(&testing::key_set());
+    assert_eq!(worker.send(&token), (None, 1), "it was forgotten");
+}
+
+#[test]
+fn another_key_of_the_same_name_is_another_key() {
+    let mut worker = Worker::remote();
+    let token = token(&claims());
+    assert_eq!(worker.send(&token), (None, 1));
+    let mut other = testing::key_set();
+    for key in other["keys"].as_array_mut().unwrap() {
+        if key["kid"] == "es256" {
+            // The generator of the curve (SEC 2 §2.4.2): a point of it, and not ours.
+            key["x"] = json!("axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY");
+            key["y"] = json!("T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU");
+        }
+    }
+    worker.later(100);
+    worker.fetch(&other);
+    assert_eq!(worker.send(&token), (Some(Reason::SignatureInvalid), 1));
+}
+
+#[test]
+fn nothing_outlives_the_bound_on_stale_keys() {
+    let mut worker = Worker::remote();
+    let token = token(&claims());
+    assert_eq!(worker.send(&token), (None, 1));
+    worker.later(149);
+    assert_eq!(worker.send(&token), (None, 0));
+    worker.later(1);
+    let decision = worker.at("/mcp", &format!("Bearer {token}"));
+    assert!(matches!(decision, Decision::Wait(_)), "{decision:?}");
+}
+
+#[test]
+fn a_forged_token_costs_one_signature() {
+    let mut worker = Worker::remote();
+    let forged = forged(&token(&claims()));
+    assert_eq!(worker.send(&forged), (Some(Reason::SignatureInvalid), 1));
+    for _ in 0..10 {
+        assert_eq!(worker.send(&forged), (Some(Reason::SignatureInvalid), 0));
+    }
+    worker.later(60);
+    assert_eq!(
+        worker.send(&forged),
+        (Some(Reason::SignatureInvalid), 1),
+        "briefly"
+    );
+    let mut without = testing::key_set();
+    without["keys"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|key| key["kid"] != "rs256");
+    worker.later(40);
+    worker.fetch(&without);
+    assert_eq!(
+        worker.send(&forged),
+        (Some(Reason::SignatureInvalid), 1),
+        "other keys"
+    );
+    worker.later(1000);
+    worker.fetch(&without);
+    assert_eq!(worker.send(&forged), (Some(Reason::Expired), 0));
+}
+
+/// A token without `kid` may be by a key that is new: it is worth asking, once per cooldown.
+#[test]
+fn a_forged_token_without_kid_still_asks_for_keys() {
+    let mut worker = Worker::remote();
+    let unnamed = forged(&testing::token("ES256", &json!({}), &claims()));
+    let credentials = format!("Bearer {unnamed}");
+    assert!(matches!(worker.at("/mcp", &credentials), Decision::Wait(_)));
+    worker.fetch(&testing::key_set());
+    assert_eq!(worker.send(&unnamed), (Some(Reason::SignatureInvalid), 0));
+    worker.later(10);
+    assert!(matches!(worker.at("/mcp", &credentials), Decision::Wait(_)));
+}
+
+#[test]
+fn a_missing_scope_costs_one_signature() {
+    let mut worker = Worker::new(
+        json!({"issuer": ISSUER, "jwks": testing::key_set()}),
+        json!({"resource": RESOURCE, "scopes": ["mcp:admin"]}),
+        json!({}),
+    );
+    let token = token(&claims());
+    assert_eq!(worker.send(&token), (Some(Reason::ScopeInsufficient), 1));
+    assert_eq!(worker.send(&token), (Some(Reason::ScopeInsufficient), 0));
+}
+
+#[test]
+fn a_verdict_is_for_one_tenant() {
+    let mut worker = Worker::new(
+        json!({"issuer": ISSUER, "jwks": testing::key_set()}),
+        json!({"resource": "https://mcp.example.com/{tenant}/mcp"}),
+        json!({}),
+    );
+    let mut claims = claims();
+    claims["aud"] = json!("https://mcp.example.com/a/mcp");
+    let credentials = format!("Bearer {}", token(&claims));
+    for _ in 0..2 {
+        assert!(matches!(
+            worker.at("/a/mcp", &credentials),
+            Decision::Allow(_)
+        ));
+        let Decision::Refuse(refusal, _) = worker.at("/b/mcp", &credentials) else {
+            panic!("it is for another tenant")
+        };
+        assert_eq!(refusal.reason, Reason::AudienceNotAllowed);
+    }
+}
+
+#[test]
+fn memory_can_be_turned_off() {
+    let mut worker = Worker::new(
+        json!({"issuer": ISSUER, "jwks": testing::key_set()}),
+        json!({"resource": RESOURCE}),
+        json!({"cached_tokens": 0}),
+    );
+    let token = token(&claims());
+    assert_eq!(worker.send(&token), (None, 1));
+    assert_eq!(worker.send(&token), (None, 1));
+    assert_eq!(worker.trust.remembered(), (0, 0));
+}
+
+fn rotated(without: &[&str]) -> Value {
+    let mut set = testing::key_set();
+    let keys = set["keys"].as_array_mut().unwrap();
+    keys.retain(|key| !without.iter().any(|kid| key["kid"] == *kid));
+    set
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever happens in whatever order, a worker that remembers decides as one that does not.
+    #[test]
+    fn memory_changes_no_decision(
+        steps in prop::collection::vec((0_u8..8, 0_usize..6, 0_u64..120), 1..60),
+        entries in prop::sample::select(vec![1_usize, 3, 100]),
+    ) {
+        let issuer = json!({
+            "issuer": ISSUER, "cluster": "auth", "jwks_uri": format!("{ISSUER}/jwks"),
+            "keys": {"refresh_seconds": 100, "max_stale_seconds": 50,
+                     "unknown_key_cooldown_seconds": 10},
+        });
+        let worker = |entries: usize| Worker::new(
+            issuer.clone(), json!({"resource": RESOURCE}), json!({"cached_tokens": entries}),
+        );
+        let (mut with, mut without) = (worker(entries), worker(0));
+        let good = token(&claims());
+        let mut short = claims();
+        short["exp"] = json!(1_800_000_040);
+        let tokens = [
+            good.clone(),
+            forged(&good),
+            token(&short),
+            testing::token("ES256", &json!({}), &claims()),
+            forged(&testing::token("ES256", &json!({}), &claims())),
+            testing::token("EdDSA", &json!({"kid": "eddsa"}), &claims()),
+        ];
+        for (step, which, seconds) in steps {
+            match step {
+                0 => {
+                    let set = match which {
+                        0 | 1 => rotated(&[]),
+                        2 | 3 => rotated(&["es256"]),
+                        _ => rotated(&["eddsa"]),
+                    };
+                    for worker in [&mut with, &mut without] {
+                        worker.trust.keys.handle_tick(worker.now);
+                        let mut fetches = Vec::new();
+                        while let Some(command) = worker.trust.keys.next_command() {
+                            if let Command::Fetch(fetch) = command {
+                                fetches.push(fetch.id);
+                            }
+                        }
+                        for id in fetches {
+                            let outcome = FetchOutcome::Response {
+                                status: 200,
+                                cache_control: Vec::new(),
+                                body: set.to_string().into_bytes(),
+                            };
+                            worker.trust.keys.handle_response(id, outcome, worker.now);
+                        }
+                    }
+                }
+                1 => {
+                    with.later(seconds);
+                    without.later(seconds);
+                }
+                _ => {
+                    let credentials = format!("Bearer {}", tokens[which]);
+                    prop_assert_eq!(
+                        format!("{:?}", with.at("/mcp", &credentials)),
+                        format!("{:?}", without.at("/mcp", &credentials))
+                    );
+                }
+            }
+        }
+    }
+}
