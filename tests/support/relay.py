@@ -1,0 +1,139 @@
+"""A proxy in front of Envoy: keeps what clients send and are told, and can change a challenge."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from .recorder import LARGEST_HEAD, read_request
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request that came through, and the head of its answer."""
+
+    method: str
+    target: str
+    authorization: str | None
+    status: int
+    challenge: str | None
+    """`WWW-Authenticate` as the filter wrote it, whatever became of it."""
+
+    @property
+    def summary(self) -> str:
+        return f"{self.method} {self.target} {self.status}"
+
+
+class Relay:
+    """Runs in a thread of its own. `forward_to` is set before the first request comes.
+
+    `edit` is given status and challenge of an answer, and returns the challenge that the client
+    gets, or None for none at all.
+    """
+
+    def __init__(self) -> None:
+        self.forward_to = 0
+        self.edit: Callable[[int, str], str | None] = lambda status, challenge: challenge
+        self.exchanges: list[Exchange] = []
+        self._loop = asyncio.new_event_loop()
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
+        self._thread.start()
+        started.wait()
+
+    def _run(self, started: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(
+            asyncio.start_server(self._serve, "127.0.0.1", 0, limit=LARGEST_HEAD)
+        )
+        self.port: int = server.sockets[0].getsockname()[1]
+        started.set()
+        self._loop.run_forever()
+        server.close()
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self._loop.close()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One request for each connection: what follows the answer's head is copied until its end."""
+        upstream: asyncio.StreamWriter | None = None
+        try:
+            request = await read_request(reader)
+            if request is None:
+                return
+            answers, upstream = await asyncio.open_connection(
+                "127.0.0.1", self.forward_to, limit=LARGEST_HEAD
+            )
+            kept = [
+                name + b": " + value
+                for name, value in request.headers
+                if name.lower() not in (b"connection", b"content-length", b"transfer-encoding")
+            ]
+            kept += [b"connection: close", b"content-length: %d" % len(request.body)]
+            upstream.write(b"\r\n".join([request.line, *kept]) + b"\r\n\r\n" + request.body)
+            line, *headers = (await answers.readuntil(b"\r\n\r\n"))[:-4].split(b"\r\n")
+            status = int(line.split(b" ")[1])
+            challenge, kept = None, [line, b"connection: close"]
+            for header in headers:
+                name, _, value = header.partition(b":")
+                if name.lower() == b"www-authenticate":
+                    assert challenge is None, "more than one challenge"
+                    challenge = value.strip().decode("latin-1")
+                    edited = self.edit(status, challenge)
+                    if edited is not None:
+                        kept.append(b"www-authenticate: " + edited.encode("latin-1"))
+                elif name.lower() != b"connection":
+                    kept.append(header)
+            self.exchanges.append(
+                Exchange(
+                    request.method,
+                    request.target,
+                    request.header("authorization"),
+                    status,
+                    challenge,
+                )
+            )
+            writer.write(b"\r\n".join(kept) + b"\r\n\r\n")
+            await _copy(answers, writer, reader)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+            if upstream is not None:
+                upstream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+async def _copy(
+    source: asyncio.StreamReader, target: asyncio.StreamWriter, client: asyncio.StreamReader
+) -> None:
+    """Until the source ends, or the client has gone."""
+
+    async def pump() -> None:
+        while piece := await source.read(65536):
+            target.write(piece)
+            await target.drain()
+
+    pumping, gone = asyncio.ensure_future(pump()), asyncio.ensure_future(client.read(1))
+    try:
+        await asyncio.wait({pumping, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (pumping, gone):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                await task
