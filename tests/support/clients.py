@@ -7,7 +7,9 @@ client is known beforehand) as JSON, then one command a line:
     {"do": "call", "tool": "echo", "arguments": {...}}      -> {"result": ...}
 
 It may first say `{"browse": URL}`, where a person would have to log in, and waits for
-`{"callback": URL}`. What goes wrong it answers with `{"error": "..."}`.
+`{"callback": URL}`; with `"again": true` the SDK has given the work up, and the program, as every
+application would have to, finishes the login and begins again. What goes wrong is answered with
+`{"error": "..."}`.
 """
 
 from __future__ import annotations
@@ -44,9 +46,10 @@ class ClientFailed(Exception):
 
 @dataclass(frozen=True)
 class Sdk:
-    """`name` as the README has it; the first of `eras` is the newest that it speaks."""
+    """`title` as the README has it; the first of `eras` is the newest that it speaks."""
 
     name: str
+    title: str
     package: str
     version: Callable[[], str]
     eras: Sequence[str]
@@ -87,6 +90,7 @@ def _typescript() -> Sequence[str | Path]:
 _NODE = {"TS_CLIENT_MODULES": str(paths.TS_CLIENT_MODULES)}
 
 PYTHON = Sdk(
+    "python",
     "Python SDK",
     "mcp",
     lambda: importlib.metadata.version("mcp"),
@@ -95,6 +99,7 @@ PYTHON = Sdk(
     environment={"PYTHONPATH": str(paths.REPOSITORY / "tests")},
 )
 TYPESCRIPT = Sdk(
+    "typescript",
     "TypeScript SDK",
     "@modelcontextprotocol/client",
     _npm_version("@modelcontextprotocol/client"),
@@ -104,7 +109,8 @@ TYPESCRIPT = Sdk(
     environment=_NODE,
 )
 TYPESCRIPT_1 = Sdk(
-    "TypeScript SDK",
+    "typescript-1",
+    "TypeScript SDK, version 1",
     "@modelcontextprotocol/sdk",
     _npm_version("@modelcontextprotocol/sdk"),
     [LEGACY],
@@ -113,6 +119,7 @@ TYPESCRIPT_1 = Sdk(
     environment=_NODE,
 )
 RUST = Sdk(
+    "rust",
     "Rust SDK",
     "rmcp",
     _rmcp_version,
@@ -123,7 +130,7 @@ SDKS = [PYTHON, TYPESCRIPT, TYPESCRIPT_1, RUST]
 
 
 class Client:
-    """One running client; `logins` has the authorization URLs that a person had to go to."""
+    """One running client; a person's part in its logins is played here."""
 
     def __init__(
         self,
@@ -139,6 +146,9 @@ class Client:
         if known_as is not None:
             options["client_id"], options["issuer"] = known_as
         self.logins: list[str] = []
+        """The authorization URLs that a person had to go to."""
+        self.begun_again = 0
+        """How often the application had to call once more."""
         self._heard = 0
         self._child = Child(
             "client",
@@ -168,6 +178,7 @@ class Client:
             if "browse" not in answer:
                 return answer
             self.logins.append(answer["browse"])
+            self.begun_again += answer.get("again", False)
             query = asyncio.run(browse(answer["browse"], REDIRECT_URI))
             callback = f"{REDIRECT_URI}?{urllib.parse.urlencode(query)}"
             self._child.tell(json.dumps({"callback": callback}))

@@ -31,13 +31,13 @@ class Exchange:
 class Relay:
     """Runs in a thread of its own. `forward_to` is set before the first request comes.
 
-    `edit` is given status and challenge of an answer, and returns the challenge that the client
-    gets, or None for none at all.
+    `edit` is given status and challenge of an answer, and returns the header lines that the client
+    gets in its place.
     """
 
     def __init__(self) -> None:
         self.forward_to = 0
-        self.edit: Callable[[int, str], str | None] = lambda status, challenge: challenge
+        self.edit: Callable[[int, str], list[str]] = lambda status, challenge: [challenge]
         self.exchanges: list[Exchange] = []
         self._loop = asyncio.new_event_loop()
         started = threading.Event()
@@ -89,8 +89,7 @@ class Relay:
                 if name.lower() == b"www-authenticate":
                     assert challenge is None, "more than one challenge"
                     challenge = value.strip().decode("latin-1")
-                    edited = self.edit(status, challenge)
-                    if edited is not None:
+                    for edited in self.edit(status, challenge):
                         kept.append(b"www-authenticate: " + edited.encode("latin-1"))
                 elif name.lower() != b"connection":
                     kept.append(header)

@@ -81,7 +81,7 @@ async function withLogin(work) {
       return await work();
     } catch (error) {
       if (!(error instanceof UnauthorizedError) || logins === 2) throw error;
-      say({ browse: provider.asked.href });
+      say({ browse: provider.asked.href, again: true });
       const { searchParams } = new URL((await hear()).callback);
       await transport.finishAuth(options.sdk === 1 ? searchParams.get('code') : searchParams);
     }

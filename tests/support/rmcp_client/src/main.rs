@@ -11,15 +11,17 @@ use std::error::Error;
 use rmcp::{
     ServiceExt as _,
     model::{CallToolRequestParams, ProtocolVersion},
-    service::{ClientLifecycleMode, ClientServiceExt as _, RoleClient, RunningService},
+    service::{
+        ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, RoleClient,
+        RunningService, ServiceError,
+    },
     transport::{
         StreamableHttpClientTransport,
         auth::{
-            AuthClient, AuthorizationCallback, AuthorizationManager, AuthorizationRequest, OAuthState,
+            AuthClient, AuthorizationCallback, AuthorizationManager, AuthorizationRequest,
+            OAuthState, WWWAuthenticateParams,
         },
-        streamable_http_client::{
-            AuthRequiredError, InsufficientScopeError, StreamableHttpClientTransportConfig,
-        },
+        streamable_http_client::StreamableHttpClientTransportConfig,
     },
 };
 use serde_json::{Value, json};
@@ -53,14 +55,10 @@ impl Driver {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if let Some(refused) = cause::<InsufficientScopeError>(error.as_ref()) {
-                let scope = refused.required_scope.clone().unwrap_or_default();
-                self.ask_for_more(&scope).await?;
-            } else if let Some(refused) = cause::<AuthRequiredError>(error.as_ref()) {
-                let challenge = refused.www_authenticate_header.clone();
-                self.log_in(challenge).await?;
-            } else {
-                return Err(error);
+            match refusal(error.as_ref()) {
+                Some((true, challenge)) => self.log_in(challenge).await?,
+                Some((false, Some(challenge))) => self.ask_for_more(&challenge).await?,
+                _ => return Err(error),
             }
         }
         self.attempt(command).await
@@ -82,12 +80,17 @@ impl Driver {
         );
         let connected = if self.option("era") == Some("2026-07-28") {
             let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
-            ().serve_with_lifecycle(transport, ClientLifecycleMode::Discover { preferred_versions })
-                .await?
+            ().serve_with_lifecycle(
+                transport,
+                ClientLifecycleMode::Discover { preferred_versions },
+            )
+            .await?
         } else {
             ().serve(transport).await?
         };
-        let version = connected.peer_info().map(|peer| peer.protocol_version.clone());
+        let version = connected
+            .peer_info()
+            .map(|peer| peer.protocol_version.clone());
         self.connected = Some(connected);
         Ok(json!({ "version": version }))
     }
@@ -107,9 +110,11 @@ impl Driver {
         Ok(json!({ "result": structured.unwrap_or_else(|| json!(text)) }))
     }
 
-    async fn log_in(&mut self, challenge: String) -> Result<(), Anything> {
+    async fn log_in(&mut self, challenge: Option<String>) -> Result<(), Anything> {
         let redirect_uri = self.option("redirect_uri").ok_or("no redirect_uri")?;
-        let mut request = AuthorizationRequest::new(redirect_uri).with_challenge(challenge);
+        // Without this it asks for all of `scopes_supported` too, whatever the challenge says.
+        let mut request = AuthorizationRequest::new(redirect_uri).with_initial_scope_selection();
+        request.challenge = challenge;
         if let Some(client_id) = self.option("client_id") {
             request = request.with_preregistered_client(client_id);
         }
@@ -122,9 +127,16 @@ impl Driver {
         Ok(())
     }
 
-    async fn ask_for_more(&mut self, scope: &str) -> Result<(), Anything> {
+    async fn ask_for_more(&mut self, challenge: &str) -> Result<(), Anything> {
+        let url = self.option("url").ok_or("no url")?.parse()?;
+        let wanted = WWWAuthenticateParams::parse(challenge, &url).scope;
         let manager = self.http.auth_manager.clone();
-        let authorization_url = manager.lock().await.request_scope_upgrade(scope).await?;
+        let upgrade = manager
+            .lock()
+            .await
+            .request_scope_upgrade(&wanted.unwrap_or_default())
+            .await;
+        let authorization_url = upgrade?;
         let callback = self.browse(&authorization_url).await?;
         let callback = AuthorizationCallback::from_redirect_url(&callback)?;
         let manager = manager.lock().await;
@@ -136,22 +148,28 @@ impl Driver {
     }
 
     async fn browse(&mut self, authorization_url: &str) -> Result<String, Anything> {
-        println!("{}", json!({ "browse": authorization_url }));
+        println!("{}", json!({ "browse": authorization_url, "again": true }));
         let answer = self.hear().await?.ok_or("nobody answers")?;
         Ok(answer["callback"].as_str().ok_or("no callback")?.to_owned())
     }
 }
 
-/// The error of type `T` among what led to `error`.
-fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut current = Some(error);
-    while let Some(one) = current {
-        if let Some(found) = one.downcast_ref() {
-            return Some(found);
-        }
-        current = one.source();
-    }
-    None
+/// Whether an error asks for a login (401), or for more scopes (403), and with which challenge.
+fn refusal(error: &(dyn Error + Send + Sync + 'static)) -> Option<(bool, Option<String>)> {
+    let (login, challenge) = match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(error), _) => initialize_refusal(error),
+        (_, Some(error)) => call_refusal(error),
+        _ => return None,
+    };
+    Some((login, challenge.map(str::to_owned)))
+}
+
+fn initialize_refusal(error: &ClientInitializeError) -> (bool, Option<&str>) {
+    (error.is_authorization_required(), error.auth_challenge())
+}
+
+fn call_refusal(error: &ServiceError) -> (bool, Option<&str>) {
+    (error.is_authorization_required(), error.auth_challenge())
 }
 
 #[tokio::main(flavor = "current_thread")]
