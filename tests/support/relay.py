@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from .recorder import LARGEST_HEAD, read_request
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,9 @@ class Relay:
         self._thread.join(5)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request for each connection: what follows the answer's head is copied until its end."""
+        """One request for each connection; what follows the answer's head is only copied."""
         upstream: asyncio.StreamWriter | None = None
+        gone: asyncio.Future[bytes] | None = None
         try:
             request = await read_request(reader)
             if request is None:
@@ -81,7 +83,11 @@ class Relay:
             ]
             kept += [b"connection: close", b"content-length: %d" % len(request.body)]
             upstream.write(b"\r\n".join([request.line, *kept]) + b"\r\n\r\n" + request.body)
-            line, *headers = (await answers.readuntil(b"\r\n\r\n"))[:-4].split(b"\r\n")
+            gone = asyncio.ensure_future(reader.read(1))
+            head = await _unless(gone, answers.readuntil(b"\r\n\r\n"))
+            if head is None:
+                return
+            line, *headers = head[:-4].split(b"\r\n")
             status = int(line.split(b" ")[1])
             challenge, kept = None, [line, b"connection: close"]
             for header in headers:
@@ -103,10 +109,12 @@ class Relay:
                 )
             )
             writer.write(b"\r\n".join(kept) + b"\r\n\r\n")
-            await _copy(answers, writer, reader)
+            await _unless(gone, _copy(answers, writer))
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
+            if gone is not None:
+                gone.cancel()
             writer.close()
             if upstream is not None:
                 upstream.close()
@@ -118,21 +126,18 @@ class Relay:
         self.stop()
 
 
-async def _copy(
-    source: asyncio.StreamReader, target: asyncio.StreamWriter, client: asyncio.StreamReader
-) -> None:
-    """Until the source ends, or the client has gone."""
+async def _unless(gone: asyncio.Future[bytes], work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` returns, or None if the client goes first: it left nothing to be kept."""
+    working = asyncio.ensure_future(work)
+    both: set[asyncio.Future[Any]] = {working, gone}
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    if working.done():
+        return working.result()
+    working.cancel()
+    return None
 
-    async def pump() -> None:
-        while piece := await source.read(65536):
-            target.write(piece)
-            await target.drain()
 
-    pumping, gone = asyncio.ensure_future(pump()), asyncio.ensure_future(client.read(1))
-    try:
-        await asyncio.wait({pumping, gone}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (pumping, gone):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-                await task
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    while piece := await source.read(65536):
+        target.write(piece)
+        await target.drain()

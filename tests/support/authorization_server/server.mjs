@@ -198,7 +198,7 @@ const server = http.createServer(async (request, response) => {
 
 // Control, on a port of its own:
 //   POST /rotate            a new signing key; with ?drop=1 the old ones leave the set
-//   POST /lifetime?seconds= how long access tokens live from now on; with &tell=0 clients are not told
+//   POST /lifetime?seconds= how long access tokens live from now on; with &tell=0 unknown to clients
 //   POST /forget            no refresh token is good any more
 //   POST /served            the requests that were served so far
 const control = http.createServer((request, response) => {

@@ -10,30 +10,18 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import readline from 'node:readline';
-import { pathToFileURL } from 'node:url';
 
 // The npm packages are installed outside of the source tree.
-const { resolve } = createRequire(path.join(process.env.TS_CLIENT_MODULES, 'client.mjs'));
-
-// `import` and not `require`: an ES module's errors and the classes of a CommonJS copy differ.
-async function load(name) {
-  return import(pathToFileURL(resolve(name).replace(/\.cjs$/, '.mjs').replace('/cjs/', '/esm/')));
-}
+const load = createRequire(path.join(process.env.TS_CLIENT_MODULES, 'client.mjs'));
 
 const options = JSON.parse(process.argv[2]);
 const url = new URL(options.url);
 
-let Client, StreamableHTTPClientTransport, UnauthorizedError;
-if (options.sdk === 1) {
-  const sdk = '@modelcontextprotocol/sdk/client';
-  ({ Client } = await load(`${sdk}/index.js`));
-  ({ StreamableHTTPClientTransport } = await load(`${sdk}/streamableHttp.js`));
-  ({ UnauthorizedError } = await load(`${sdk}/auth.js`));
-} else {
-  ({ Client, StreamableHTTPClientTransport, UnauthorizedError } = await load(
-    '@modelcontextprotocol/client',
-  ));
-}
+const sdk = '@modelcontextprotocol/sdk/client';
+const { Client, StreamableHTTPClientTransport, UnauthorizedError } =
+  options.sdk === 1
+    ? { ...load(`${sdk}/index.js`), ...load(`${sdk}/streamableHttp.js`), ...load(`${sdk}/auth.js`) }
+    : load('@modelcontextprotocol/client');
 
 const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const say = (message) => console.log(JSON.stringify(message));
@@ -60,7 +48,9 @@ const provider = {
     if (what === 'all' || what === 'tokens') provider.saved = undefined;
   },
 };
-if (options.sdk === 1) provider.clientMetadata.grant_types = ['authorization_code', 'refresh_token'];
+if (options.sdk === 1) {
+  provider.clientMetadata.grant_types = ['authorization_code', 'refresh_token'];
+}
 if (options.client_id) {
   provider.client = { client_id: options.client_id, issuer: options.issuer };
 }
@@ -68,8 +58,10 @@ if (options.client_id) {
 let client, transport;
 
 async function connect() {
-  const era = options.era === '2026-07-28' && { mode: { pin: options.era } };
-  client = new Client({ name: 'test client', version: '1' }, era ? { versionNegotiation: era } : {});
+  // Without a mode it speaks the era of `initialize`.
+  const modern = { versionNegotiation: { mode: { pin: options.era } } };
+  const era = options.era === '2026-07-28' ? modern : {};
+  client = new Client({ name: 'test client', version: '1' }, era);
   transport = new StreamableHTTPClientTransport(url, { authProvider: provider });
   await client.connect(transport);
 }

@@ -1,5 +1,5 @@
-//! The official Rust SDK as a client that a test drives over stdin and stdout: see ../clients.py for
-//! what is said there.
+//! The official Rust SDK as a client that a test drives over stdin and stdout: see ../clients.py
+//! for what is said there.
 //!
 //!     rmcp-client '{"url": "http://127.0.0.1:8080/mcp", "era": "2026-07-28"}'
 //!
