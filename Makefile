@@ -1,5 +1,5 @@
 # `make` prints what there is to do. Every target can be repeated, and installs what it lacks: into
-# .tools/ (Envoy, Node.js, the MCP SDK, an authorization server), and, where Rust for the module is
+# .tools/ (Envoy, Node.js, the MCP SDKs, an authorization server), and, where Rust for the module is
 # missing on Debian, packages with apt-get.
 
 .DEFAULT_GOAL := help
@@ -18,6 +18,7 @@ demo: tools build ## the whole story on real parts; KEEP=1 leaves them running f
 
 test: tools build ## native tests, then everything on a real Envoy
 	scripts/cargo test --locked
+	scripts/rmcp-client
 	$(python) -m pytest tests -n 2 -q
 
 chaos: tools build ## keys under load: rotations, outages, storms; ONLY=rotation for one scenario
@@ -25,6 +26,7 @@ chaos: tools build ## keys under load: rotations, outages, storms; ONLY=rotation
 
 lint: ## formatting, and clippy with warnings as errors
 	scripts/cargo fmt --check
+	scripts/cargo fmt --check --manifest-path tests/support/rmcp_client/Cargo.toml
 	scripts/cargo clippy --locked --all-targets -- --deny warnings
 	@# src/filter is for wasm alone: this cfg lets a native clippy see it.
 	RUSTFLAGS="--cfg lint_filter" CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-target}/lint \
@@ -35,5 +37,5 @@ clean: ## removes what was built, but not .tools/
 
 .PHONY: tools
 tools:
-	@[ -e .tools/setup.stamp ] || echo "First run: about 150 MB of tools go into .tools/, and the crates into cargo's own cache."
+	@[ -e .tools/setup.stamp ] || echo "First run: about 190 MB of tools go into .tools/, and the crates into cargo's own cache."
 	@scripts/setup

@@ -42,9 +42,16 @@ class AuthorizationServer:
         """A new signing key; returns its `kid`. Without `drop_old` the set keeps the old ones."""
         return self._post(f"/rotate{'?drop=1' if drop_old else ''}")["kid"]
 
-    def set_token_lifetime(self, seconds: int) -> None:
-        """For the access tokens issued from now on."""
-        self._post(f"/lifetime?seconds={seconds}")
+    def set_token_lifetime(self, seconds: int, *, told: bool = True) -> None:
+        """For the access tokens issued from now on; `told`: whether clients learn of it."""
+        self._post(f"/lifetime?seconds={seconds}&tell={int(told)}")
+
+    def forget_refresh_tokens(self) -> None:
+        self._post("/forget")
+
+    def served(self) -> list[str]:
+        """Method, path and status of every request so far; for tokens the grant type too."""
+        return self._post("/served")["served"]
 
     def _post(self, path: str) -> dict[str, Any]:
         request = urllib.request.Request(self._control + path, method="POST")
@@ -114,5 +121,9 @@ async def browse(
                 on_redirect(url, target)
             url = target
             if url.startswith(redirect_uri):
-                return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
+                return callback_query(url)
     raise RuntimeError("login went in circles")
+
+
+def callback_query(url: str) -> dict[str, str]:
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))

@@ -10,6 +10,9 @@ TOOLS = REPOSITORY / ".tools"
 CASES = REPOSITORY / "tests" / "cases"
 AUTHORIZATION_SERVER = REPOSITORY / "tests" / "support" / "authorization_server" / "server.mjs"
 AUTHORIZATION_SERVER_MODULES = TOOLS / "authorization_server"
+TS_CLIENT = REPOSITORY / "tests" / "support" / "ts_client" / "client.mjs"
+TS_CLIENT_MODULES = TOOLS / "ts_client"
+RMCP_CLIENT = REPOSITORY / "tests" / "support" / "rmcp_client"
 
 
 def wasm_module() -> Path:

@@ -44,7 +44,9 @@ class Child:
         directory: Path,
         *,
         environment: Mapping[str, str] | None = None,
+        listens: bool = False,
     ) -> None:
+        """With `listens`, what `tell` is given goes to its stdin."""
         directory.mkdir(parents=True, exist_ok=True)
         self.name = name
         self.stdout_path = directory / f"{name}.out"
@@ -53,7 +55,7 @@ class Child:
         with self.stdout_path.open("wb") as stdout, self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *arguments],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if listens else subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=log,
                 env={**os.environ, **(environment or {})},
@@ -63,6 +65,11 @@ class Child:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line.encode() + b"\n")
+        self._process.stdin.flush()
 
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")
@@ -89,6 +96,9 @@ class Child:
 
     def stop(self) -> None:
         """SIGTERM, then SIGKILL to the whole group; returns once the process is gone."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
         if self._process.poll() is None:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -15,7 +15,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Self
 
-_LARGEST_HEAD = 256 * 1024
+LARGEST_HEAD = 256 * 1024
 
 _numbers = itertools.count(1)
 
@@ -69,7 +69,7 @@ class Recorder:
     def _run(self, started: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
         server = self._loop.run_until_complete(
-            asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_LARGEST_HEAD)
+            asyncio.start_server(self._serve, "127.0.0.1", 0, limit=LARGEST_HEAD)
         )
         self.port: int = server.sockets[0].getsockname()[1]
         started.set()
@@ -128,7 +128,7 @@ class Recorder:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while (recorded := await _read(reader)) is not None:
+            while (recorded := await read_request(reader)) is not None:
                 test_id = recorded.header("x-test-id") or ""
                 with self._lock:
                     self._all.append(recorded)
@@ -182,7 +182,7 @@ class Recorder:
         self.stop()
 
 
-async def _read(reader: asyncio.StreamReader) -> Recorded | None:
+async def read_request(reader: asyncio.StreamReader) -> Recorded | None:
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:

@@ -28,13 +28,16 @@ class Stack:
         resource: Json | None = None,
         authorization: Json | None = None,
         log_level: str = "warning,wasm:info",
+        public_port: int | None = None,
     ) -> None:
+        """With `public_port`, that of a proxy in front of Envoy, clients are to go there."""
         self._stack = ExitStack()
         try:
             # The resource identifier has Envoy's port, and the other parts must know it first.
             port = self._stack.enter_context(ReservedPort()).number
-            self.url = f"http://127.0.0.1:{port}/mcp"
-            self.metadata_url = f"http://127.0.0.1:{port}/.well-known/oauth-protected-resource/mcp"
+            origin = f"http://127.0.0.1:{public_port or port}"
+            self.url = f"{origin}/mcp"
+            self.metadata_url = f"{origin}/.well-known/oauth-protected-resource/mcp"
             self.other_resource = "https://other.example.com/mcp"
             self.authorization = self._stack.enter_context(
                 AuthorizationServer(

@@ -21,6 +21,7 @@ const options = {
   resources: [], // resource identifiers that tokens may be asked for
   scopes: ['mcp:read', 'mcp:write', 'mcp:admin'],
   accessTokenSeconds: 300,
+  tellsLifetime: true, // whether token responses have `expires_in`
   accountId: 'alice',
   tenant: 'acme', // claim `tenant` of every access token
   clients: [], // besides those that register themselves
@@ -135,6 +136,14 @@ function newProvider(issuer) {
     },
   });
   provider.on('server_error', (_, error) => console.error(error));
+  for (const event of ['grant.success', 'grant.error']) {
+    provider.on(event, (ctx) => (ctx.res.grantType = ctx.oidc.params?.grant_type));
+  }
+  // RFC 6749 section 5.1 only recommends `expires_in`.
+  provider.use(async (ctx, next) => {
+    await next();
+    if (ctx.path === '/token' && !options.tellsLifetime) delete ctx.body.expires_in;
+  });
   return provider;
 }
 
@@ -166,7 +175,15 @@ function use(issuer) {
   answer = provider.callback();
 }
 
+// What was asked for, and how it ended: `POST /token 200 refresh_token`.
+const served = [];
+
 const server = http.createServer(async (request, response) => {
+  const { pathname } = new URL(request.url, 'http://server');
+  response.on('finish', () => {
+    const parts = [request.method, pathname, response.statusCode, response.grantType];
+    served.push(parts.filter((part) => part !== undefined).join(' '));
+  });
   try {
     if (request.url.startsWith('/interaction/')) {
       await interact(provider, request, response);
@@ -181,7 +198,9 @@ const server = http.createServer(async (request, response) => {
 
 // Control, on a port of its own:
 //   POST /rotate            a new signing key; with ?drop=1 the old ones leave the set
-//   POST /lifetime?seconds= how long access tokens live from now on
+//   POST /lifetime?seconds= how long access tokens live from now on; with &tell=0 unknown to clients
+//   POST /forget            no refresh token is good any more
+//   POST /served            the requests that were served so far
 const control = http.createServer((request, response) => {
   const url = new URL(request.url, 'http://control');
   const reply = (status, body) => {
@@ -194,7 +213,13 @@ const control = http.createServer((request, response) => {
     reply(200, { kid: added.kid });
   } else if (request.method === 'POST' && url.pathname === '/lifetime') {
     options.accessTokenSeconds = Number(url.searchParams.get('seconds'));
+    options.tellsLifetime = url.searchParams.get('tell') !== '0';
     reply(200, { seconds: options.accessTokenSeconds });
+  } else if (request.method === 'POST' && url.pathname === '/forget') {
+    for (const key of [...stored.keys()]) if (key.startsWith('RefreshToken:')) stored.delete(key);
+    reply(200, {});
+  } else if (request.method === 'POST' && url.pathname === '/served') {
+    reply(200, { served });
   } else {
     reply(404, { error: 'not_found' });
   }

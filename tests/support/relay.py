@@ -1,0 +1,143 @@
+"""A proxy in front of Envoy: keeps what clients send and are told, and can change a challenge."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+from .recorder import LARGEST_HEAD, read_request
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request that came through, and the head of its answer."""
+
+    method: str
+    target: str
+    authorization: str | None
+    status: int
+    challenge: str | None
+    """`WWW-Authenticate` as the filter wrote it, whatever became of it."""
+
+    @property
+    def summary(self) -> str:
+        return f"{self.method} {self.target} {self.status}"
+
+
+class Relay:
+    """Runs in a thread of its own. `forward_to` is set before the first request comes.
+
+    `edit` is given status and challenge of an answer, and returns the header lines that the client
+    gets in its place.
+    """
+
+    def __init__(self) -> None:
+        self.forward_to = 0
+        self.edit: Callable[[int, str], list[str]] = lambda status, challenge: [challenge]
+        self.exchanges: list[Exchange] = []
+        self._loop = asyncio.new_event_loop()
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
+        self._thread.start()
+        started.wait()
+
+    def _run(self, started: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(
+            asyncio.start_server(self._serve, "127.0.0.1", 0, limit=LARGEST_HEAD)
+        )
+        self.port: int = server.sockets[0].getsockname()[1]
+        started.set()
+        self._loop.run_forever()
+        server.close()
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self._loop.close()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One request for each connection; what follows the answer's head is only copied."""
+        upstream: asyncio.StreamWriter | None = None
+        gone: asyncio.Future[bytes] | None = None
+        try:
+            request = await read_request(reader)
+            if request is None:
+                return
+            answers, upstream = await asyncio.open_connection(
+                "127.0.0.1", self.forward_to, limit=LARGEST_HEAD
+            )
+            kept = [
+                name + b": " + value
+                for name, value in request.headers
+                if name.lower() not in (b"connection", b"content-length", b"transfer-encoding")
+            ]
+            kept += [b"connection: close", b"content-length: %d" % len(request.body)]
+            upstream.write(b"\r\n".join([request.line, *kept]) + b"\r\n\r\n" + request.body)
+            gone = asyncio.ensure_future(reader.read(1))
+            head = await _unless(gone, answers.readuntil(b"\r\n\r\n"))
+            if head is None:
+                return
+            line, *headers = head[:-4].split(b"\r\n")
+            status = int(line.split(b" ")[1])
+            challenge, kept = None, [line, b"connection: close"]
+            for header in headers:
+                name, _, value = header.partition(b":")
+                if name.lower() == b"www-authenticate":
+                    assert challenge is None, "more than one challenge"
+                    challenge = value.strip().decode("latin-1")
+                    for edited in self.edit(status, challenge):
+                        kept.append(b"www-authenticate: " + edited.encode("latin-1"))
+                elif name.lower() != b"connection":
+                    kept.append(header)
+            self.exchanges.append(
+                Exchange(
+                    request.method,
+                    request.target,
+                    request.header("authorization"),
+                    status,
+                    challenge,
+                )
+            )
+            writer.write(b"\r\n".join(kept) + b"\r\n\r\n")
+            await _unless(gone, _copy(answers, writer))
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            if gone is not None:
+                gone.cancel()
+            writer.close()
+            if upstream is not None:
+                upstream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+async def _unless(gone: asyncio.Future[bytes], work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` returns, or None if the client goes first: it left nothing to be kept."""
+    working = asyncio.ensure_future(work)
+    both: set[asyncio.Future[Any]] = {working, gone}
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    if working.done():
+        return working.result()
+    working.cancel()
+    return None
+
+
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    while piece := await source.read(65536):
+        target.write(piece)
+        await target.drain()
