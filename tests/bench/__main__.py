@@ -1,0 +1,125 @@
+"""`python -m bench [--list] [--rounds N] [--report] [SCENARIO ...]`: all scenarios, or those named."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from support import paths
+from support.bootstrap import Json
+
+from . import footprint, machine, rounds
+from .contenders import contenders
+from .plot import plot
+from .report import report
+from .scenarios import Tokens, scenarios
+
+_RESULTS = paths.REPOSITORY / "target" / "bench"
+
+# Measured by starting Envoys, not by loading them.
+_MEMORY = "memory"
+
+
+def main() -> int:
+    known = [*scenarios(), _MEMORY]
+    arguments = argparse.ArgumentParser(prog="bench", description=__doc__)
+    arguments.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="default: all")
+    arguments.add_argument("--list", action="store_true", help="name the scenarios, and end")
+    arguments.add_argument("--rounds", type=_positive, default=3)
+    arguments.add_argument("--seconds", type=_positive, default=2, help="for one measurement")
+    arguments.add_argument("--module", type=Path, help="default: the one of `make build`")
+    arguments.add_argument("--keep", type=Path, help="where logs and tokens are to stay")
+    arguments.add_argument(
+        "--report", action="store_true", help="write BENCHMARKS.md and its plot into the repository"
+    )
+    arguments.add_argument(
+        "--render", action="store_true", help="measure nothing: write the last run's report anew"
+    )
+    given = arguments.parse_args()
+    if given.list:
+        print("\n".join(known))
+        return 0
+    if unknown := set(given.scenarios) - set(known):
+        arguments.error(f"no such scenario: {', '.join(sorted(unknown))}")
+    if given.report and given.scenarios:
+        arguments.error("--report is for a run of all scenarios")
+    file = _RESULTS / "results.json"
+    if not given.render:
+        # A terminated run ends its children in order.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        module = given.module.resolve() if given.module else paths.wasm_module()
+        with tempfile.TemporaryDirectory(prefix="mcp-auth-bench-") as temporary:
+            directory = given.keep or Path(temporary)
+            results = _measure(
+                given.scenarios or known, module, directory, given.rounds, given.seconds
+            )
+        _RESULTS.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(results, indent=1) + "\n")
+    results = json.loads(file.read_text())
+    text = report(results, plot_file="benchmarks.svg")
+    (_RESULTS / "BENCHMARKS.md").write_text(text)
+    (_RESULTS / "benchmarks.svg").write_text(plot(results))
+    print(f"\n{text}\nAlso in {_RESULTS}, with every round.")
+    if given.report:
+        if missing := set(known) - {_MEMORY} - results["scenarios"].keys():
+            arguments.error(f"the last run was without {', '.join(sorted(missing))}")
+        (paths.REPOSITORY / "docs").mkdir(exist_ok=True)
+        shutil.copy(_RESULTS / "benchmarks.svg", paths.REPOSITORY / "docs" / "benchmarks.svg")
+        (paths.REPOSITORY / "BENCHMARKS.md").write_text(
+            report(results, plot_file="docs/benchmarks.svg")
+        )
+    return 0
+
+
+def _measure(names: list[str], module: Path, directory: Path, count: int, seconds: int) -> Json:
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - began:5.1f} s] {text}", flush=True)
+
+    directory.mkdir(parents=True, exist_ok=True)
+    all_contenders = contenders(directory, module)
+    tokens = Tokens(directory)
+    results: Json = {
+        "machine": machine.described(module),
+        "rounds": count,
+        "seconds": seconds,
+        "load_average": {"begin": os.getloadavg()[0]},
+        "contenders": {name: one.title for name, one in all_contenders.items()},
+        "scenarios": {},
+    }
+    for name in names:
+        if name == _MEMORY:
+            say("memory and start-up")
+            results["starts"] = footprint.starts(all_contenders, directory, count)
+            results["caches"] = footprint.caches(all_contenders, directory, tokens, count)
+            continue
+        scenario = scenarios()[name](tokens)
+        say(scenario.title)
+        samples = rounds.run(scenario, all_contenders, directory, rounds=count, seconds=seconds)
+        results["scenarios"][name] = {
+            "title": scenario.title,
+            "workers": scenario.workers,
+            "samples": {one: [sample.json() for sample in samples[one]] for one in samples},
+        }
+    results["load_average"]["end"] = os.getloadavg()[0]
+    results["duration_seconds"] = round(time.monotonic() - began)
+    return results
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())
