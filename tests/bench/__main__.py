@@ -10,13 +10,16 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from support import paths
 from support.bootstrap import Json
+from support.processes import ChildFailed
 
 from . import footprint, machine, rounds
-from .contenders import contenders
+from .contenders import CACHED_TOKENS, Contender, contenders, filter_configuration
+from .load import LoadFailed
 from .plot import plot
 from .report import report
 from .scenarios import Tokens, scenarios
@@ -67,8 +70,12 @@ def main() -> int:
     (_RESULTS / "BENCHMARKS.md").write_text(text)
     (_RESULTS / "benchmarks.svg").write_text(plot(results))
     print(f"\n{text}\nAlso in {_RESULTS}, with every round.")
+    if results["failed"]:
+        print(f"FAILED: {', '.join(results['failed'])}")
+        return 1
     if given.report:
-        if missing := set(known) - {_MEMORY} - results["scenarios"].keys():
+        measured = results["scenarios"].keys() | ({_MEMORY} if "starts" in results else set())
+        if missing := set(known) - measured:
             arguments.error(f"the last run was without {', '.join(sorted(missing))}")
         (paths.REPOSITORY / "docs").mkdir(exist_ok=True)
         shutil.copy(_RESULTS / "benchmarks.svg", paths.REPOSITORY / "docs" / "benchmarks.svg")
@@ -85,7 +92,8 @@ def _measure(names: list[str], module: Path, directory: Path, count: int, second
         print(f"[{time.monotonic() - began:5.1f} s] {text}", flush=True)
 
     directory.mkdir(parents=True, exist_ok=True)
-    all_contenders = contenders(directory, module)
+    configuration = filter_configuration(directory, module)
+    all_contenders = contenders(module, configuration)
     tokens = Tokens(directory)
     results: Json = {
         "machine": machine.described(module),
@@ -93,25 +101,47 @@ def _measure(names: list[str], module: Path, directory: Path, count: int, second
         "seconds": seconds,
         "load_average": {"begin": os.getloadavg()[0]},
         "contenders": {name: one.title for name, one in all_contenders.items()},
+        "cached_tokens": {
+            "native-cached": CACHED_TOKENS,
+            "ours": configuration.get("limits", {}).get("cached_tokens"),
+        },
         "scenarios": {},
+        "failed": [],
     }
     for name in names:
-        if name == _MEMORY:
-            say("memory and start-up")
-            results["starts"] = footprint.starts(all_contenders, directory, count)
-            results["caches"] = footprint.caches(all_contenders, directory, tokens, count)
-            continue
-        scenario = scenarios()[name](tokens)
-        say(scenario.title)
-        samples = rounds.run(scenario, all_contenders, directory, rounds=count, seconds=seconds)
-        results["scenarios"][name] = {
-            "title": scenario.title,
-            "workers": scenario.workers,
-            "samples": {one: [sample.json() for sample in samples[one]] for one in samples},
-        }
+        say(name)
+        try:
+            _measure_one(name, results, all_contenders, directory, tokens)
+        except (LoadFailed, ChildFailed, TimeoutError) as error:
+            # The others still have something to say.
+            results["failed"].append(name)
+            say(f"{name} FAILED: {error}")
     results["load_average"]["end"] = os.getloadavg()[0]
     results["duration_seconds"] = round(time.monotonic() - began)
     return results
+
+
+def _measure_one(
+    name: str,
+    results: Json,
+    all_contenders: Mapping[str, Contender],
+    directory: Path,
+    tokens: Tokens,
+) -> None:
+    count = results["rounds"]
+    if name == _MEMORY:
+        results["starts"] = footprint.starts(all_contenders, directory, count)
+        results["caches"] = footprint.caches(all_contenders, directory, tokens, count)
+        return
+    scenario = scenarios()[name](tokens)
+    samples = rounds.run(
+        scenario, all_contenders, directory, rounds=count, seconds=results["seconds"]
+    )
+    results["scenarios"][name] = {
+        "title": scenario.title,
+        "workers": scenario.workers,
+        "samples": {one: [sample.json() for sample in samples[one]] for one in samples},
+    }
 
 
 def _positive(text: str) -> int:

@@ -48,9 +48,8 @@ class Contender:
     listener: Callable[[], Listener]
 
 
-def contenders(directory: Path, module: Path) -> Mapping[str, Contender]:
-    """All of them by name."""
-    configuration = filter_configuration(directory, module)
+def contenders(module: Path, configuration: Json) -> Mapping[str, Contender]:
+    """All of them by name; the configuration is the filter's."""
 
     def ours(interlock: bool) -> Callable[[], Listener]:
         return lambda: _listener(wasm=module, configuration=configuration, interlock=interlock)
@@ -69,13 +68,15 @@ def contenders(directory: Path, module: Path) -> Mapping[str, Contender]:
 
 
 def filter_configuration(directory: Path, module: Path) -> Json:
-    """With a cache as large as jwt_authn's, if the module knows the setting."""
+    """With a cache as large as jwt_authn's, if the module can have one; else its default."""
     plain: Json = {
         "issuers": [{"issuer": ISSUER, "jwks": jwks()}],
         "resources": [{"resource": RESOURCE, "identity_headers": _IDENTITY}],
     }
-    larger = {**plain, "limits": {"cached_tokens": CACHED_TOKENS}}
-    for configuration in (larger, plain):
+    sized = [
+        {**plain, "limits": {"cached_tokens": size}} for size in (CACHED_TOKENS, CACHED_TOKENS // 2)
+    ]
+    for configuration in (*sized, plain):
         listener = _listener(wasm=module, configuration=configuration)
         status, output = envoy.validate(directory / "validate", listener, {})
         if status == 0:

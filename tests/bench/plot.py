@@ -60,8 +60,8 @@ def _lines(results: Json) -> Iterator[str]:
     )
     at = 16.0
     for contender, title in results["contenders"].items():
-        yield f'<circle cx="{at}" cy="24" r="5" fill="{_COLOURS[contender]}"/>'
-        yield _text(at + 11, 28, title, "start", "#22262e")
+        yield f'<circle cx="{at:.1f}" cy="24" r="5" fill="{_COLOURS[contender]}"/>'
+        yield _text(round(at + 11, 1), 28, title, "start", "#22262e")
         at += 34 + 7.2 * len(title)
     for number, name in enumerate(names):
         y = _TOP + _ROW * number + _ROW / 2
