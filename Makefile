@@ -23,7 +23,7 @@ test: tools build ## native tests, then everything on a real Envoy
 chaos: tools build ## keys under load: rotations, outages, storms; ONLY=rotation for one scenario
 	@cd tests && ../$(python) -m chaos $(ONLY)
 
-bench: tools $(if $(MODULE),,build) ## beside Envoy's jwt_authn; ONLY=foreign for one scenario, ROUNDS=5, MODULE=a.wasm, REPORT=1
+bench: tools $(if $(MODULE),,build) ## beside Envoy's jwt_authn; ONLY=foreign for one scenario, ROUNDS=9, MODULE=a.wasm, REPORT=1
 	@scripts/bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MODULE),--module $(abspath $(MODULE))) \
 	  $(if $(REPORT),--report) $(ONLY)
 

@@ -35,8 +35,8 @@ def main() -> int:
     arguments = argparse.ArgumentParser(prog="bench", description=__doc__)
     arguments.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="default: all")
     arguments.add_argument("--list", action="store_true", help="name the scenarios, and end")
-    arguments.add_argument("--rounds", type=_positive, default=3)
-    arguments.add_argument("--seconds", type=_positive, default=2, help="for one measurement")
+    arguments.add_argument("--rounds", type=_positive, default=5)
+    arguments.add_argument("--seconds", type=_positive, default=1, help="for one measurement")
     arguments.add_argument("--module", type=Path, help="default: the one of `make build`")
     arguments.add_argument("--keep", type=Path, help="where logs and tokens are to stay")
     arguments.add_argument(

@@ -21,7 +21,7 @@ WORKERS = (1, 2, 4)
 _AT_REST = ("none", "native-cached", "ours")
 _CACHES = ("native-cached", "ours")
 # For modules that verify slowly: what was sent by then is counted.
-_FILLING_SECONDS = 10
+_FILLING_SECONDS = 5
 
 _numbers = itertools.count(1)
 

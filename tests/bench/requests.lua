@@ -1,7 +1,7 @@
 -- wrk's requests: `wrk ... -s requests.lua URL -- THREADS BEFORE AFTER [TOKENS LAPS]`
 -- BEFORE and AFTER are files with the text of the request around the token; TOKENS is a file with
 -- one token a line, of which each thread takes its own. With LAPS other than 0 a thread ends once
--- it has sent each of its tokens so many times. It prints its figures as JSON.
+-- it has sent each of its tokens so many times. What is printed last is JSON.
 
 local ffi = require("ffi")
 ffi.cdef [[
@@ -37,13 +37,16 @@ function init(args)
   local count = tonumber(args[1])
   before, after = content(args[2]), content(args[3])
   if args[4] then
-    local line = 0
+    local all = {}
     for token in io.lines(args[4]) do
-      if line % count == number then
-        tokens[#tokens + 1] = token
-      end
-      line = line + 1
+      all[#all + 1] = token
     end
+    -- Fewer than threads: they share them.
+    local step = #all < count and 1 or count
+    for at = step == 1 and 1 or number + 1, #all, step do
+      tokens[#tokens + 1] = all[at]
+    end
+    assert(#tokens > 0, "no token for this thread")
   end
   laps = tonumber(args[5] or 0)
 end

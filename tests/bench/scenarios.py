@@ -15,8 +15,8 @@ from .minting import ALGORITHMS
 ROTATED = 10_000
 """Tokens in rotation."""
 
-_NEW = 20_000
-"""New tokens for one measurement: all that Envoy's own filter can take in about two seconds."""
+_NEW = 15_000
+"""New tokens for one measurement: about as many as Envoy's own filter can take in a second."""
 
 _WARM_UP = 3_000
 
