@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -26,8 +25,9 @@ from .scenarios import Tokens, scenarios
 
 _RESULTS = paths.REPOSITORY / "target" / "bench"
 
-# Measured by starting Envoys, not by loading them.
+# Measured by starting Envoys, not by loading them. It varies little: a few rounds will do.
 _MEMORY = "memory"
+_MEMORY_ROUNDS = 3
 
 
 def main() -> int:
@@ -58,31 +58,39 @@ def main() -> int:
         # A terminated run ends its children in order.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         module = given.module.resolve() if given.module else paths.wasm_module()
+        if not module.is_file():
+            arguments.error(f"no such module: {module}")
         with tempfile.TemporaryDirectory(prefix="mcp-auth-bench-") as temporary:
-            directory = given.keep or Path(temporary)
+            directory = given.keep.resolve() if given.keep else Path(temporary)
             results = _measure(
                 given.scenarios or known, module, directory, given.rounds, given.seconds
             )
         _RESULTS.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(results, indent=1) + "\n")
     results = json.loads(file.read_text())
-    text = report(results, plot_file="benchmarks.svg")
-    (_RESULTS / "BENCHMARKS.md").write_text(text)
-    (_RESULTS / "benchmarks.svg").write_text(plot(results))
+    text = _write(results, _RESULTS / "BENCHMARKS.md", _RESULTS / "benchmarks.svg")
     print(f"\n{text}\nAlso in {_RESULTS}, with every round.")
     if results["failed"]:
         print(f"FAILED: {', '.join(results['failed'])}")
         return 1
     if given.report:
-        measured = results["scenarios"].keys() | ({_MEMORY} if "starts" in results else set())
-        if missing := set(known) - measured:
+        if missing := set(known) - _measured(results):
             arguments.error(f"the last run was without {', '.join(sorted(missing))}")
-        (paths.REPOSITORY / "docs").mkdir(exist_ok=True)
-        shutil.copy(_RESULTS / "benchmarks.svg", paths.REPOSITORY / "docs" / "benchmarks.svg")
-        (paths.REPOSITORY / "BENCHMARKS.md").write_text(
-            report(results, plot_file="docs/benchmarks.svg")
-        )
+        repository = paths.REPOSITORY
+        _write(results, repository / "BENCHMARKS.md", repository / "docs" / "benchmarks.svg")
     return 0
+
+
+def _write(results: Json, text_file: Path, plot_file: Path) -> str:
+    plot_file.parent.mkdir(exist_ok=True)
+    plot_file.write_text(plot(results))
+    text = report(results, plot_file=str(plot_file.relative_to(text_file.parent)))
+    text_file.write_text(text)
+    return text
+
+
+def _measured(results: Json) -> set[str]:
+    return {*results["scenarios"], *([_MEMORY] if "caches" in results else [])}
 
 
 def _measure(names: list[str], module: Path, directory: Path, count: int, seconds: int) -> Json:
@@ -128,14 +136,14 @@ def _measure_one(
     directory: Path,
     tokens: Tokens,
 ) -> None:
-    count = results["rounds"]
     if name == _MEMORY:
+        count = min(results["rounds"], _MEMORY_ROUNDS)
         results["starts"] = footprint.starts(all_contenders, directory, count)
         results["caches"] = footprint.caches(all_contenders, directory, tokens, count)
         return
     scenario = scenarios()[name](tokens)
     samples = rounds.run(
-        scenario, all_contenders, directory, rounds=count, seconds=results["seconds"]
+        scenario, all_contenders, directory, rounds=results["rounds"], seconds=results["seconds"]
     )
     results["scenarios"][name] = {
         "title": scenario.title,
