@@ -3,7 +3,7 @@
 # missing on Debian, packages with apt-get.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test chaos lint clean
+.PHONY: help build demo test chaos bench lint clean
 
 python := .tools/venv/bin/python
 
@@ -23,6 +23,10 @@ test: tools build ## native tests, then everything on a real Envoy
 
 chaos: tools build ## keys under load: rotations, outages, storms; ONLY=rotation for one scenario
 	@cd tests && ../$(python) -m chaos $(ONLY)
+
+bench: tools $(if $(MODULE),,build) ## beside Envoy's jwt_authn; ONLY=foreign for one scenario, ROUNDS=9, MODULE=a.wasm, REPORT=1
+	@scripts/bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MODULE),--module $(abspath $(MODULE))) \
+	  $(if $(REPORT),--report) $(ONLY)
 
 lint: ## formatting, and clippy with warnings as errors
 	scripts/cargo fmt --check

@@ -1,0 +1,198 @@
+//! What the core costs natively: `cargo bench --bench core`, or a part of it by name.
+//!
+//! These figures are for comparing two states of the code. What a request costs in Envoy is
+//! measured by `make bench`: there the same code runs as wasm.
+
+// A failure here ends a measurement, and no worker.
+#![allow(clippy::unwrap_used)]
+
+use std::hint::black_box;
+
+use divan::Bencher;
+use mcp_auth_filter::config::Config;
+use mcp_auth_filter::gate::{self, Decision};
+use mcp_auth_filter::head::Head;
+use mcp_auth_filter::json;
+use mcp_auth_filter::keys::Keys;
+use mcp_auth_filter::keys::jwk::KeySet;
+use mcp_auth_filter::resource::host::Authority;
+use mcp_auth_filter::resource::path::{PathPattern, RequestPath};
+use mcp_auth_filter::time::UnixNanos;
+// For the fixed keys, which are written as a module of the crate.
+use mcp_auth_filter::token::{self, UnverifiedToken};
+use serde_json::{Value, json};
+
+#[allow(dead_code, unreachable_pub, clippy::all, clippy::restriction)]
+#[path = "../src/testing.rs"]
+mod testing;
+
+const NOW: UnixNanos = UnixNanos::from_secs(1_800_000_000);
+const ISSUER: &str = "https://auth.example.com";
+const RESOURCE: &str = "https://mcp.example.com/mcp";
+const METADATA_PATH: &str = "/.well-known/oauth-protected-resource/mcp";
+const MAX_TOKEN_BYTES: usize = 16_384;
+
+const ALGORITHMS: [&str; 7] = [
+    "RS256",
+    "PS256",
+    "ES256",
+    "ES384",
+    "ES256K",
+    "EdDSA",
+    "ML-DSA-44",
+];
+
+fn main() {
+    divan::main();
+}
+
+/// The gate on one request, from its path to the decision, with all headers read before.
+#[divan::bench_group]
+mod decide {
+    use super::*;
+
+    #[divan::bench]
+    fn foreign_path(bencher: Bencher<'_, '_>) {
+        decide(bencher, "/health", None, |decision| {
+            matches!(decision, Decision::Pass)
+        });
+    }
+
+    #[divan::bench]
+    fn metadata(bencher: Bencher<'_, '_>) {
+        decide(bencher, METADATA_PATH, None, |decision| {
+            matches!(decision, Decision::Answer(_))
+        });
+    }
+
+    #[divan::bench]
+    fn no_token(bencher: Bencher<'_, '_>) {
+        decide(bencher, "/mcp", None, |decision| {
+            matches!(decision, Decision::Refuse(..))
+        });
+    }
+
+    /// It is refused without a look at the signature.
+    #[divan::bench]
+    fn expired_token(bencher: Bencher<'_, '_>) {
+        let token = signed("RS256", &claims(1_799_990_000));
+        decide(bencher, "/mcp", Some(&token), |decision| {
+            matches!(decision, Decision::Refuse(..))
+        });
+    }
+
+    #[divan::bench(args = ALGORITHMS)]
+    fn good_token(bencher: Bencher<'_, '_>, algorithm: &str) {
+        let token = signed(algorithm, &claims(1_800_000_600));
+        decide(bencher, "/mcp", Some(&token), |decision| {
+            matches!(decision, Decision::Allow(_))
+        });
+    }
+
+    fn decide(
+        bencher: Bencher<'_, '_>,
+        path: &str,
+        token: Option<&str>,
+        expected: fn(&Decision) -> bool,
+    ) {
+        let config = configuration();
+        let mut keys = Keys::new(&config, NOW, 0);
+        let head = head(path, token);
+        let mut decide = || {
+            let path = black_box(path).as_bytes();
+            let route = gate::route(&config, Some(path), Authority::NotRead);
+            gate::decide(&config, &route, black_box(&head), &mut keys, NOW, NOW)
+        };
+        assert!(expected(&decide()));
+        bencher.bench_local(decide);
+    }
+}
+
+/// A token's text to its header and claims, without the signature.
+#[divan::bench]
+fn parse_token(bencher: Bencher<'_, '_>) {
+    let token = signed("RS256", &claims(1_800_000_600));
+    bencher.bench(|| UnverifiedToken::parse(black_box(token.as_bytes()), MAX_TOKEN_BYTES).unwrap());
+}
+
+/// The JSON of claims: those of the other measurements, and with as many groups.
+#[divan::bench(args = [0, 10, 100])]
+fn parse_claims(bencher: Bencher<'_, '_>, groups: usize) {
+    let mut claims = claims(1_800_000_600);
+    if let Value::Object(members) = &mut claims {
+        let groups: Vec<String> = (0..groups).map(|n| format!("group-{n}")).collect();
+        members.insert("groups".to_owned(), groups.into());
+    }
+    let text = claims.to_string();
+    bencher.bench(|| json::parse(black_box(text.as_bytes())).unwrap());
+}
+
+/// A set of one key for each algorithm.
+#[divan::bench]
+fn parse_key_set(bencher: Bencher<'_, '_>) {
+    let text = testing::key_set().to_string();
+    bencher.bench(|| KeySet::parse(black_box(text.as_bytes())).unwrap());
+}
+
+#[divan::bench(args = ["/mcp", "/mcp/a/b?c=d", "/health", "/MCP/../x;y", "/%6dcp"])]
+fn match_path(bencher: Bencher<'_, '_>, path: &str) {
+    let pattern = PathPattern::parse("/mcp").unwrap();
+    bencher.bench(|| RequestPath::new(black_box(path).as_bytes()).matches(black_box(&pattern)));
+}
+
+#[divan::bench]
+fn parse_configuration(bencher: Bencher<'_, '_>) {
+    let text = configuration_text();
+    bencher.bench(|| Config::parse(black_box(text.as_bytes())).unwrap());
+}
+
+fn configuration() -> Config {
+    Config::parse(configuration_text().as_bytes()).unwrap()
+}
+
+fn configuration_text() -> String {
+    json!({
+        "issuers": [{"issuer": ISSUER, "jwks": testing::key_set()}],
+        "resources": [{"resource": RESOURCE}],
+    })
+    .to_string()
+}
+
+fn claims(expiry: u64) -> Value {
+    json!({
+        "iss": ISSUER, "aud": RESOURCE, "exp": expiry, "iat": 1_799_989_000,
+        "sub": "alice", "client_id": "cli", "scope": "mcp:read mcp:write",
+    })
+}
+
+/// With the `kid` that the key set has for the algorithm.
+fn signed(algorithm: &str, claims: &Value) -> String {
+    testing::token(algorithm, &json!({"kid": algorithm.to_lowercase()}), claims)
+}
+
+/// As a client of MCP sends it: ten headers, with the token's.
+fn head(path: &str, token: Option<&str>) -> Head {
+    let mut headers = vec![
+        (":method", "GET".to_owned()),
+        (":path", path.to_owned()),
+        (":scheme", "https".to_owned()),
+        (":authority", "mcp.example.com".to_owned()),
+        ("accept", "application/json, text/event-stream".to_owned()),
+        ("content-type", "application/json".to_owned()),
+        ("mcp-protocol-version", "2025-11-25".to_owned()),
+        ("user-agent", "bench/1".to_owned()),
+        (
+            "x-request-id",
+            "a1b2c3d4-0000-4000-8000-000000000000".to_owned(),
+        ),
+    ];
+    if let Some(token) = token {
+        headers.push(("authorization", format!("Bearer {token}")));
+    }
+    Head::new(
+        headers
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into_bytes()))
+            .collect(),
+    )
+}
