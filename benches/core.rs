@@ -19,7 +19,9 @@ use mcp_auth_filter::resource::host::Authority;
 use mcp_auth_filter::resource::path::{PathPattern, RequestPath};
 use mcp_auth_filter::time::UnixNanos;
 // For the fixed keys, which are written as a module of the crate.
+use mcp_auth_filter::token::signature::Portable;
 use mcp_auth_filter::token::{self, UnverifiedToken};
+use mcp_auth_filter::trust::Trust;
 use serde_json::{Value, json};
 
 #[allow(dead_code, unreachable_pub, clippy::all, clippy::restriction)]
@@ -82,8 +84,16 @@ mod decide {
     }
 
     #[divan::bench(args = ALGORITHMS)]
-    fn good_token(bencher: Bencher<'_, '_>, algorithm: &str) {
+    fn new_token(bencher: Bencher<'_, '_>, algorithm: &str) {
         let token = signed(algorithm, &claims(1_800_000_600));
+        decide_with(bencher, 0, "/mcp", Some(&token), |decision| {
+            matches!(decision, Decision::Allow(_))
+        });
+    }
+
+    #[divan::bench]
+    fn remembered_token(bencher: Bencher<'_, '_>) {
+        let token = signed("RS256", &claims(1_800_000_600));
         decide(bencher, "/mcp", Some(&token), |decision| {
             matches!(decision, Decision::Allow(_))
         });
@@ -95,13 +105,25 @@ mod decide {
         token: Option<&str>,
         expected: fn(&Decision) -> bool,
     ) {
-        let config = configuration();
-        let mut keys = Keys::new(&config, NOW, 0);
+        decide_with(bencher, 100, path, token, expected);
+    }
+
+    fn decide_with(
+        bencher: Bencher<'_, '_>,
+        cached_tokens: usize,
+        path: &str,
+        token: Option<&str>,
+        expected: fn(&Decision) -> bool,
+    ) {
+        let mut config = configuration();
+        config.limits.cached_tokens = cached_tokens;
+        let keys = Keys::new(&config, NOW, 0);
+        let mut trust = Trust::new(&config, keys, Box::new(Portable));
         let head = head(path, token);
         let mut decide = || {
             let path = black_box(path).as_bytes();
             let route = gate::route(&config, Some(path), Authority::NotRead);
-            gate::decide(&config, &route, black_box(&head), &mut keys, NOW, NOW)
+            gate::decide(&config, &route, black_box(&head), &mut trust, NOW, NOW)
         };
         assert!(expected(&decide()));
         bencher.bench_local(decide);

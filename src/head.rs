@@ -1,15 +1,54 @@
 //! The headers of a request, as the host hands them over: bytes, and pseudo-headers among them.
 
-/// The headers of a request, read once.
+use std::ops::Range;
+
+/// The headers of a request or a response, read once.
 #[derive(Clone, Default)]
 pub struct Head {
-    headers: Vec<(String, Vec<u8>)>,
+    bytes: Vec<u8>,
+    headers: Vec<(Range<usize>, Range<usize>)>,
 }
 
 impl Head {
     /// From names in lower case and values of any bytes.
     pub fn new(headers: Vec<(String, Vec<u8>)>) -> Self {
-        Self { headers }
+        let mut head = Self::default();
+        for (name, value) in headers {
+            let start = head.bytes.len();
+            head.bytes.extend_from_slice(name.as_bytes());
+            let between = head.bytes.len();
+            head.bytes.extend_from_slice(&value);
+            let end = head.bytes.len();
+            head.headers.push((start..between, between..end));
+        }
+        head
+    }
+
+    /// From the form of the proxy-wasm ABI: the number of headers, the lengths of each name and
+    /// value, then all names and values, each with a zero behind it; numbers of 32 bits,
+    /// little-endian. `None` if the bytes are not of that form.
+    pub fn from_pairs(bytes: Vec<u8>) -> Option<Self> {
+        if bytes.is_empty() {
+            return Some(Self::default());
+        }
+        let count = number(&bytes, 0)?;
+        let mut at = count.checked_mul(8)?.checked_add(4)?;
+        if at > bytes.len() {
+            return None;
+        }
+        let mut headers = Vec::with_capacity(count);
+        let mut take = |length: usize| {
+            let start = at;
+            let end = start.checked_add(length)?;
+            at = end.checked_add(1)?;
+            (at <= bytes.len()).then_some(start..end)
+        };
+        for lengths in (4..).step_by(8).take(count) {
+            let name = take(number(&bytes, lengths)?)?;
+            let value = take(number(&bytes, lengths.checked_add(4)?)?)?;
+            headers.push((name, value));
+        }
+        Some(Self { bytes, headers })
     }
 
     /// The `:method`; empty where there is none.
@@ -19,26 +58,97 @@ impl Head {
 
     /// All values of a header, in order.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.headers
-            .iter()
-            .filter(move |(other, _)| other == name)
-            .map(|(_, value)| value.as_slice())
+        self.pairs()
+            .filter(move |(other, _)| *other == name.as_bytes())
+            .map(|(_, value)| value)
     }
 
     /// Whether the header is there.
     pub fn has(&self, name: &str) -> bool {
-        self.headers.iter().any(|(other, _)| other == name)
+        self.pairs().any(|(other, _)| other == name.as_bytes())
     }
 
-    /// All names, in order.
+    /// All names, in order; but for such as are not UTF-8, which no header of ours resembles.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.headers.iter().map(|(name, _)| name.as_str())
+        self.pairs()
+            .filter_map(|(name, _)| std::str::from_utf8(name).ok())
     }
+
+    fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.headers.iter().filter_map(|(name, value)| {
+            Some((
+                self.bytes.get(name.clone())?,
+                self.bytes.get(value.clone())?,
+            ))
+        })
+    }
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<usize> {
+    let number = bytes.get(at..)?.first_chunk::<4>()?;
+    usize::try_from(u32::from_le_bytes(*number)).ok()
 }
 
 impl std::fmt::Debug for Head {
     /// Values stay out: one of them is a token.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.names()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn encoded(headers: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_le_bytes();
+        let mut out = u32::try_from(headers.len()).unwrap().to_le_bytes().to_vec();
+        for (name, value) in headers {
+            out.extend(length(name));
+            out.extend(length(value));
+        }
+        for (name, value) in headers {
+            out.extend([name.as_slice(), b"\0", value, b"\0"].concat());
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn reads_what_a_host_writes(
+            headers in prop::collection::vec((any::<Vec<u8>>(), any::<Vec<u8>>()), 0..20),
+        ) {
+            let head = Head::from_pairs(encoded(&headers)).unwrap();
+            let read: Vec<(Vec<u8>, Vec<u8>)> = head
+                .pairs()
+                .map(|(name, value)| (name.to_vec(), value.to_vec()))
+                .collect();
+            prop_assert_eq!(read, headers);
+        }
+
+        #[test]
+        fn other_bytes_do_no_harm(bytes in any::<Vec<u8>>(), cut in 0_usize..100) {
+            let _ = Head::from_pairs(bytes.clone());
+            let mut cut_off = encoded(&[(b"name".to_vec(), bytes)]);
+            let length = cut_off.len();
+            cut_off.truncate(length.saturating_sub(cut.max(1)).max(1));
+            prop_assert!(Head::from_pairs(cut_off).is_none());
+        }
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_are_refused() {
+        assert!(Head::from_pairs(u32::MAX.to_le_bytes().to_vec()).is_none());
+        let lengths = [1_u32.to_le_bytes(), u32::MAX.to_le_bytes(), [0; 4]].concat();
+        assert!(Head::from_pairs(lengths).is_none());
+        assert!(
+            Head::from_pairs(Vec::new())
+                .unwrap()
+                .names()
+                .next()
+                .is_none()
+        );
     }
 }

@@ -6,7 +6,7 @@ pub mod path;
 #[cfg(test)]
 mod tests;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::claim::{ClaimPath, ClaimRule};
 use crate::config::{Config, IssuerId, ResourceId};
@@ -82,7 +82,7 @@ pub struct IdentityHeader {
     /// Where the value comes from.
     pub claim: ClaimPath,
     /// The header's name, in lower case.
-    pub name: Rc<str>,
+    pub name: Arc<str>,
 }
 
 /// Whom a request is for.

@@ -10,6 +10,7 @@ mod tests;
 
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::claim;
@@ -66,7 +67,7 @@ pub struct Caller {
     /// Whether `require_claims` are met.
     pub claims_admitted: bool,
     /// Identity headers that are set: names and values.
-    pub headers: Vec<(Rc<str>, String)>,
+    pub headers: Vec<(Arc<str>, String)>,
     /// What filter state says.
     pub facts: Vec<(CallerFact, String)>,
 }
@@ -118,7 +119,7 @@ impl Caller {
     pub fn new(claims: &Claims, issuer: IssuerId, resource: &Resource, bound: &Bindings) -> Self {
         let headers = resource.identity_headers.iter().filter_map(|header| {
             let value = claim::header_value(&header.claim, claims)?;
-            Some((Rc::clone(&header.name), value))
+            Some((Arc::clone(&header.name), value))
         });
         let facts = resource
             .filter_state

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::raw::{self, MAX_TOKEN_LIFETIME, Number};
@@ -650,7 +650,7 @@ fn identity_headers(
             .map(|(claim, name)| {
                 Ok(IdentityHeader {
                     claim: claim_path(field, claim)?,
-                    name: Rc::from(*name),
+                    name: Arc::from(*name),
                 })
             })
             .collect();
@@ -679,7 +679,7 @@ fn identity_headers(
             }
             Ok(IdentityHeader {
                 claim: claim_path(&field, &claim)?,
-                name: Rc::from(name),
+                name: Arc::from(name),
             })
         })
         .collect()

@@ -9,7 +9,7 @@ use log::error;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType};
 
-use super::protobuf;
+use super::{protobuf, raw};
 use crate::gate::Edits;
 use crate::head::Head;
 use crate::keys::{Fetch, FetchOutcome, MAX_RESPONSE_BYTES, SharedEntry};
@@ -50,9 +50,9 @@ pub(super) fn request_header(name: &str) -> Result<Option<Vec<u8>>> {
 }
 
 pub(super) fn request_head() -> Result<Head> {
-    hostcalls::get_map_bytes(MapType::HttpRequestHeaders)
-        .map(Head::new)
-        .map_err(|_| HostError)
+    raw::header_map(MapType::HttpRequestHeaders)
+        .and_then(Head::from_pairs)
+        .ok_or(HostError)
 }
 
 pub(super) fn edit_request(edits: &Edits) -> Result<()> {
@@ -184,9 +184,9 @@ pub(super) fn request_body(start: usize, bytes: usize) -> Result<Vec<u8>> {
 }
 
 pub(super) fn response_head() -> Result<Head> {
-    hostcalls::get_map_bytes(MapType::HttpResponseHeaders)
-        .map(Head::new)
-        .map_err(|_| HostError)
+    raw::header_map(MapType::HttpResponseHeaders)
+        .and_then(Head::from_pairs)
+        .ok_or(HostError)
 }
 
 pub(super) fn remove_response_headers(names: &[&str]) {

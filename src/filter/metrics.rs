@@ -1,18 +1,25 @@
-//! Counters and gauges. A name carries its labels, `name;label=value;…`, which Envoy's
+//! Counters and gauges. What requests count is told to the host with the next tick, so that it costs
+//! them nothing. A name carries its labels, `name;label=value;…`, which Envoy's
 //! `stats_tags` take apart.
 
 use std::collections::BTreeMap;
 
 use super::host;
 use crate::config::{Config, IssuerId, ResourceId};
-use crate::gate::{Decision, Refusal};
+use crate::gate::Decision;
 use crate::keys::{Event, KeyStatus};
+
+/// In the order of `Metrics::decided`.
+const DECISIONS: [&str; 5] = ["pass", "answer", "allow", "refuse", "observe"];
 
 /// The metrics of one worker. Series are bounded: labels come from the configuration and from
 /// closed sets.
 #[derive(Default)]
 pub(super) struct Metrics {
     defined: BTreeMap<Series, Option<u32>>,
+    /// What was counted since the last [`Metrics::flush`].
+    decided: [u64; 5],
+    refused: BTreeMap<Series, u64>,
     /// How many wait in this worker: the gauge is the sum of all workers.
     held: usize,
     status: BTreeMap<IssuerId, KeyStatus>,
@@ -46,18 +53,41 @@ enum Series {
 }
 
 impl Metrics {
-    pub(super) fn decided(&mut self, config: &Config, decision: &Decision) {
-        let label = match decision {
-            Decision::Pass => "pass",
-            Decision::Answer(_) => "answer",
-            Decision::Allow(_) => "allow",
-            Decision::Refuse(..) => "refuse",
-            Decision::Observe(..) => "observe",
+    pub(super) fn count(&mut self, decision: &Decision) {
+        let at = match decision {
+            Decision::Pass => 0,
+            Decision::Answer(_) => 1,
+            Decision::Allow(_) => 2,
+            Decision::Refuse(..) => 3,
+            Decision::Observe(..) => 4,
             Decision::Wait(_) | Decision::ReadBody(_) => return,
         };
-        self.count(config, Series::Requests(label));
+        if let Some(count) = self.decided.get_mut(at) {
+            *count = count.saturating_add(1);
+        }
         if let Decision::Refuse(refusal, _) | Decision::Observe(refusal, _) = decision {
-            self.refused(config, refusal);
+            let series = Series::Refused {
+                reason: refusal.reason.label(),
+                resource: refusal.resource,
+                issuer: refusal.issuer,
+            };
+            let count = self.refused.entry(series).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// Tells the host what was counted.
+    pub(super) fn flush(&mut self, config: &Config) {
+        let decided = std::mem::take(&mut self.decided);
+        let decided = DECISIONS
+            .iter()
+            .map(|label| Series::Requests(label))
+            .zip(decided);
+        let refused = std::mem::take(&mut self.refused);
+        for (series, count) in decided.chain(refused) {
+            if count > 0 {
+                self.add(config, series, i64::try_from(count).unwrap_or(i64::MAX));
+            }
         }
     }
 
@@ -105,19 +135,6 @@ impl Metrics {
             self.held = count;
             self.add(config, Series::Held, change);
         }
-    }
-
-    fn refused(&mut self, config: &Config, refusal: &Refusal) {
-        let series = Series::Refused {
-            reason: refusal.reason.label(),
-            resource: refusal.resource,
-            issuer: refusal.issuer,
-        };
-        self.count(config, series);
-    }
-
-    fn count(&mut self, config: &Config, series: Series) {
-        self.add(config, series, 1);
     }
 
     fn add(&mut self, config: &Config, series: Series, by: i64) {

@@ -9,6 +9,7 @@ mod host;
 mod lists;
 mod metrics;
 mod protobuf;
+mod raw;
 mod root;
 mod signature;
 mod stream;

@@ -50,10 +50,12 @@ impl Context for Root {
     ) {
         self.with_worker(|worker| worker.response(call, headers, body_bytes));
     }
+}
 
-    fn on_done(&mut self) -> bool {
+/// The host deletes the root's context when its configuration is no longer used.
+impl Drop for Root {
+    fn drop(&mut self) {
         self.with_worker(Worker::shut_down);
-        true
     }
 }
 

@@ -59,14 +59,16 @@ impl Stream {
     }
 }
 
-impl Context for Stream {
-    fn on_done(&mut self) -> bool {
+impl Context for Stream {}
+
+/// The host deletes a stream's context as soon as it has ended, for whatever reason.
+impl Drop for Stream {
+    fn drop(&mut self) {
         if let Ok(mut worker) = self.worker.try_borrow_mut()
             && let Some(worker) = worker.as_mut()
         {
             worker.end(self.id);
         }
-        true
     }
 }
 

@@ -152,6 +152,7 @@ impl Worker {
         }
         self.metrics.held(&self.config, self.held.len());
         self.probe_bodies();
+        self.metrics.flush(&self.config);
         for (issuer, status) in self.trust.keys.status(now) {
             self.metrics.key_status(&self.config, issuer, status);
         }
@@ -163,6 +164,7 @@ impl Worker {
         self.trust.keys.handle_shutdown();
         self.work(host::now());
         self.metrics.held(&self.config, 0);
+        self.metrics.flush(&self.config);
     }
 
     /// A call has ended. Called in the context of the root.
@@ -313,7 +315,7 @@ impl Worker {
         head: Option<&Head>,
         phase: &Rc<Cell<Phase>>,
     ) {
-        self.metrics.decided(&self.config, &decision);
+        self.metrics.count(&decision);
         let forwarded = match &decision {
             Decision::Pass => host::mark(Mark::Pass),
             Decision::Allow(edits) => {
@@ -346,7 +348,7 @@ impl Worker {
         head: &Head,
         phase: &Rc<Cell<Phase>>,
     ) {
-        self.metrics.decided(&self.config, decision);
+        self.metrics.count(decision);
         if let Decision::Observe(refusal, _) = decision {
             self.log_refusal(refusal, Some(head));
             host::mark_reason(refusal.reason.label());

@@ -42,7 +42,7 @@ FILTER: dict[str, Any] = {
 
 
 def token(scope: str) -> str:
-    claims = {"iss": ISSUER, "aud": RESOURCE, "sub": "alice", "scope": scope}
+    claims = {"iss": ISSUER, "aud": RESOURCE, "sub": "alice", "scope": scope, "exp": {"$now": 3600}}
     return tokens.mint({"key": "ec-1"}, claims)
 
 

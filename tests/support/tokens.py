@@ -60,7 +60,7 @@ def mint(recipe: Mapping[str, Any] | None = None, defaults: Mapping[str, Any] | 
     alg: str = recipe.get("alg") or key["alg"]
     header = _merged({"alg": alg, "typ": "at+jwt", "kid": key["kid"]}, recipe.get("header", {}))
     claims = _merged(
-        _merged({"iat": now, "exp": now + 3600}, _resolve(dict(defaults or {}), now)),
+        _merged({"iat": now, "exp": now + 300}, _resolve(dict(defaults or {}), now)),
         recipe.get("claims", {}),
     )
     token = _assemble(recipe, header, claims, key_name, alg)

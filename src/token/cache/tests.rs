@@ -177,10 +177,8 @@ proptest! {
             let sum: usize = cache.entries.iter().flatten().map(|entry| entry.bytes).sum();
             prop_assert_eq!(sum, cache.bytes());
             prop_assert_eq!(cache.entries.iter().flatten().count(), cache.len());
-            prop_assert_eq!(
-                cache.small.len() + cache.main.len() + cache.free.len(),
-                cache.entries.len()
-            );
+            let places = [cache.small.len(), cache.main.len(), cache.free.len()];
+            prop_assert_eq!(places.iter().sum::<usize>(), cache.entries.len());
         }
     }
 }

