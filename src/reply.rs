@@ -160,10 +160,7 @@ pub fn refusal(
     if let Some(wait) = refusal.retry_after {
         headers.push(("retry-after", wait.as_secs().max(1).to_string()));
     }
-    if origin != Origin::Absent {
-        allow_origin(origin, &mut headers);
-        headers.push(("access-control-expose-headers", EXPOSED.to_owned()));
-    }
+    headers.append(&mut readable(origin));
     let body = match &refusal.mismatch {
         Some(mismatch) => rpc_error(mismatch),
         None => error_body(answer.error, answer.description),
@@ -228,6 +225,16 @@ fn challenge(
         }
     }
     format!("Bearer {}", parameters.join(", "))
+}
+
+/// What lets a script of this origin read a response.
+pub fn readable(origin: Origin<'_>) -> Vec<(&'static str, String)> {
+    let mut headers = Vec::new();
+    if origin != Origin::Absent {
+        allow_origin(origin, &mut headers);
+        headers.push(("access-control-expose-headers", EXPOSED.to_owned()));
+    }
+    headers
 }
 
 fn allow_origin(origin: Origin<'_>, headers: &mut Vec<(&'static str, String)>) {

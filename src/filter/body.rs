@@ -14,9 +14,8 @@ use log::{error, warn};
 use super::host;
 use super::worker::{HeldRequest, Phase, Worker};
 use crate::config::Config;
-use crate::gate::{self, Body, Decision, Edits, Pending};
+use crate::gate::{self, Body, Decision, Pending};
 use crate::held::StreamId;
-use crate::resource::Route;
 use crate::time::UnixNanos;
 
 /// How often it is asked whether bodies come without a call.
@@ -209,15 +208,9 @@ impl Worker {
         } else {
             Body::Whole(&body)
         };
-        let decision = gate::decide_operation(&self.config, &route, &head, pending, body, now);
-        if let (
-            Decision::Allow(Edits {
-                lists: Some(lists), ..
-            }),
-            Route::Protected(resource, _),
-        ) = (&decision, &route)
-        {
-            self.expect_lists(stream, *resource, lists.clone());
+        let mut decision = gate::decide_operation(&self.config, &route, &head, pending, body, now);
+        if let Decision::Allow(edits) = &mut decision {
+            self.expect_response(stream, &route, edits);
         }
         let headers_are_gone = phase.get() == Phase::HeadersForwarded;
         if headers_are_gone && matches!(decision, Decision::Allow(_) | Decision::Observe(..)) {

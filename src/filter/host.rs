@@ -197,6 +197,15 @@ pub(super) fn remove_response_headers(names: &[&str]) {
     }
 }
 
+pub(super) fn add_response_headers(headers: &[(&str, String)]) {
+    for (name, value) in headers {
+        let value = value.as_bytes();
+        if hostcalls::add_map_value_bytes(MapType::HttpResponseHeaders, name, value).is_err() {
+            error!("the host did not add a response header");
+        }
+    }
+}
+
 /// A response's body as far as it has come, within its callback.
 pub(super) fn response_body(bytes: usize) -> Result<Vec<u8>> {
     if bytes == 0 {

@@ -6,10 +6,10 @@
 
 mod body;
 mod host;
-mod lists;
 mod metrics;
 mod protobuf;
 mod raw;
+mod response;
 mod root;
 mod signature;
 mod stream;

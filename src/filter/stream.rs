@@ -8,7 +8,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::host;
-use super::lists::Part;
+use super::response::Part;
 use super::root::Shared;
 use super::worker::{Phase, Worker};
 use crate::held::StreamId;
@@ -51,11 +51,13 @@ impl Stream {
 }
 
 impl Stream {
-    /// Does something with a response that is to be filtered.
+    /// Does something with a response that is to be changed.
     fn response<T>(&self, act: impl FnOnce(&mut Worker, StreamId) -> T) -> Option<T> {
         let mut worker = self.worker.try_borrow_mut().ok()?;
         let worker = worker.as_mut()?;
-        worker.is_filtering(self.id).then(|| act(worker, self.id))
+        worker
+            .expects_response(self.id)
+            .then(|| act(worker, self.id))
     }
 }
 

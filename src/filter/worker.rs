@@ -10,8 +10,8 @@ use log::{Level, debug, error, info, log, warn};
 
 use super::body::{Bodies, PROBE, Reading};
 use super::host::{self, Mark};
-use super::lists::Filtering;
 use super::metrics::Metrics;
+use super::response::Expected;
 use super::signature::HostVerifier;
 use crate::config::{Config, IssuerId, KeySource};
 use crate::evidence::escaped;
@@ -63,7 +63,7 @@ pub(super) struct Worker {
     metrics: Metrics,
     pub(super) reading: BTreeMap<StreamId, Reading>,
     pub(super) bodies: Bodies,
-    pub(super) filtering: BTreeMap<StreamId, Filtering>,
+    pub(super) responses: BTreeMap<StreamId, Expected>,
 }
 
 impl Worker {
@@ -85,7 +85,7 @@ impl Worker {
             metrics: Metrics::default(),
             reading: BTreeMap::new(),
             bodies: Bodies::Unknown,
-            filtering: BTreeMap::new(),
+            responses: BTreeMap::new(),
             config,
         }
     }
@@ -128,7 +128,7 @@ impl Worker {
     /// A stream has ended.
     pub(super) fn end(&mut self, stream: StreamId) {
         self.reading.remove(&stream);
-        self.filtering.remove(&stream);
+        self.responses.remove(&stream);
         if self.held.forget(stream) {
             self.metrics.held(&self.config, self.held.len());
         }
@@ -282,6 +282,9 @@ impl Worker {
             }
         }
         self.reading.remove(&stream);
+        if let Decision::Allow(edits) = &mut decision {
+            self.expect_response(stream, route, edits);
+        }
         if again.is_some() {
             self.carry_out_later(decision, head, phase);
         } else {

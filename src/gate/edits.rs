@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::Request;
 use crate::config::Mode;
 use crate::mcp::lists::Lists;
+use crate::reply;
 use crate::trust::Caller;
 
 /// What is changed in a request before it is forwarded.
@@ -17,6 +18,9 @@ pub struct Edits {
     pub caller: Option<Rc<Caller>>,
     /// What is taken out of the response.
     pub lists: Option<Lists>,
+    /// Headers that let a browser's script read the response, unless the server itself says who
+    /// may (`access-control-allow-origin`).
+    pub readable: Vec<(&'static str, String)>,
 }
 
 impl Edits {
@@ -60,6 +64,10 @@ impl Request<'_> {
             remove,
             caller: caller.map(Rc::clone),
             lists: None,
+            readable: match (caller, self.config.mode) {
+                (Some(_), Mode::Enforce) => reply::readable(self.origin()),
+                (None, _) | (_, Mode::Observe) => Vec::new(),
+            },
         }
     }
 

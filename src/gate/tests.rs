@@ -878,3 +878,30 @@ fn who_only_observes_or_has_no_rules_reads_no_answers() {
     assert_eq!(without.allowed().lists, None);
     assert_eq!(without.config().warnings.len(), 1);
 }
+
+#[test]
+fn a_browser_may_read_the_servers_answer() {
+    let with = |origin: &str| {
+        Case::new()
+            .bearer(&token(&claims()))
+            .header("origin", origin)
+    };
+    let names = |case: &Case| -> Vec<&'static str> {
+        let headers = case.allowed().readable;
+        headers.into_iter().map(|(name, _)| name).collect()
+    };
+    let open = ["access-control-allow-origin", "access-control-expose-headers"];
+    assert_eq!(names(&with("https://app.example.com")), open);
+    let listed = with("https://app.example.com")
+        .resource("allowed_origins", json!(["https://app.example.com"]));
+    assert_eq!(
+        names(&listed),
+        ["access-control-allow-origin", "vary", "access-control-expose-headers"]
+    );
+    let none: [&str; 0] = [];
+    assert_eq!(names(&Case::new().bearer(&token(&claims()))), none);
+    let left = with("https://app.example.com").resource("cors", json!(false));
+    assert_eq!(names(&left), none);
+    let observing = with("https://app.example.com").global("mode", json!("observe"));
+    assert_eq!(names(&observing), none);
+}

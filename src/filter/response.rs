@@ -1,4 +1,4 @@
-//! Responses from which entries of lists are taken out.
+//! Responses that are changed on their way: lists lose entries, and browsers may read them.
 //!
 //! Headers are sent on at once: a host that holds them may hold the body back, too. So what cannot
 //! be judged is replaced by an error within the body.
@@ -8,18 +8,18 @@ use log::warn;
 use super::host::{self, HostError};
 use super::worker::Worker;
 use crate::config::ResourceId;
+use crate::gate::Edits;
 use crate::held::StreamId;
 use crate::mcp::lists::{Lists, Response, Unreadable};
+use crate::resource::Route;
 
-/// A response that is, or will be, filtered.
-pub(super) struct Filtering {
+/// What is to be done to a response.
+pub(super) struct Expected {
     resource: ResourceId,
-    state: State,
-}
-
-enum State {
-    Expected(Lists),
-    Begun(Response),
+    readable: Vec<(&'static str, String)>,
+    lists: Option<Lists>,
+    /// Whose body is being read.
+    begun: Option<Response>,
 }
 
 /// What becomes of the part of a body that has come.
@@ -30,46 +30,59 @@ pub(super) enum Part {
 }
 
 impl Worker {
-    /// The response to a request will have to be read.
-    pub(super) fn expect_lists(&mut self, stream: StreamId, resource: ResourceId, lists: Lists) {
-        let state = State::Expected(lists);
-        self.filtering.insert(stream, Filtering { resource, state });
+    /// Remembers what an allowed request's response needs.
+    pub(super) fn expect_response(&mut self, stream: StreamId, route: &Route, edits: &mut Edits) {
+        let Route::Protected(resource, _) = route else {
+            return;
+        };
+        if edits.lists.is_none() && edits.readable.is_empty() {
+            return;
+        }
+        let expected = Expected {
+            resource: *resource,
+            readable: std::mem::take(&mut edits.readable),
+            lists: edits.lists.take(),
+            begun: None,
+        };
+        self.responses.insert(stream, expected);
     }
 
     /// Whether a stream's response is one of those.
-    pub(super) fn is_filtering(&self, stream: StreamId) -> bool {
-        self.filtering.contains_key(&stream)
+    pub(super) fn expects_response(&self, stream: StreamId) -> bool {
+        !self.responses.is_empty() && self.responses.contains_key(&stream)
     }
 
     /// The headers of a response have come. Called in the context of its stream.
     pub(super) fn response_headers(&mut self, stream: StreamId, ends: bool) {
-        let Some(Filtering { resource, state }) = self.filtering.remove(&stream) else {
+        let Some(expected) = self.responses.get_mut(&stream) else {
             return;
         };
-        let State::Expected(lists) = state else {
-            return;
-        };
-        if ends {
-            return;
+        let head = host::response_head();
+        if let Ok(head) = &head
+            && !head.has("access-control-allow-origin")
+        {
+            host::add_response_headers(&expected.readable);
         }
-        let response = match host::response_head() {
+        let Some(lists) = expected.lists.take().filter(|_| !ends) else {
+            return;
+        };
+        expected.begun = match head {
             Ok(head) => Response::begin(lists, &head, self.config.limits.body_bytes, report),
             Err(HostError) => Some(Response::unreadable(lists, report)),
         };
-        if let Some(response) = response {
+        if expected.begun.is_some() {
             host::remove_response_headers(&Response::STALE_HEADERS);
-            let state = State::Begun(response);
-            self.filtering.insert(stream, Filtering { resource, state });
         }
     }
 
     /// A part of a response's body has come: all that was kept, and what is new. Called in the
     /// context of its stream.
     pub(super) fn response_body(&mut self, stream: StreamId, bytes: usize, ends: bool) -> Part {
-        let Some(Filtering {
+        let Some(Expected {
             resource,
-            state: State::Begun(response),
-        }) = self.filtering.get_mut(&stream)
+            begun: Some(response),
+            ..
+        }) = self.responses.get_mut(&stream)
         else {
             return Part::Forward;
         };

@@ -1,0 +1,83 @@
+"""A page on an origin of its own, opened in a real browser without a window."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import queue
+import shutil
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlencode
+
+from .processes import Child
+
+_PAGE = Path(__file__).with_name("browser_page.html")
+_BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome", "chrome")
+
+
+def binary() -> str:
+    """$CHROMIUM, or the first of its kind on PATH."""
+    if named := os.environ.get("CHROMIUM"):
+        return named
+    found = (path for name in _BROWSERS if (path := shutil.which(name)))
+    browser = next(found, None)
+    assert browser, "no Chromium: run scripts/browser, or set CHROMIUM to one"
+    return browser
+
+
+class Page:
+    """The page's server; its origin is that of no other server of the tests."""
+
+    def __init__(self) -> None:
+        reports: queue.Queue[dict[str, Any]] = queue.Queue()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer(_PAGE.read_bytes() if self.path.split("?")[0] == "/" else b"")
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                self._answer(b"")
+                reports.put(json.loads(body))
+
+            def _answer(self, body: bytes) -> None:
+                self.send_response(200)
+                self.send_header("content-type", "text/html; charset=utf-8")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._reports = reports
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        # Another host and another port than the resource's: as foreign as can be.
+        self.url = f"http://localhost:{self._server.server_port}/"
+
+    def visit(
+        self, directory: Path, parameters: Mapping[str, str], *, timeout: float = 60
+    ) -> dict[str, Any]:
+        """Opens the page with these parameters; what it reports."""
+        options = ["--headless", "--no-first-run", "--disable-gpu", "--disable-dev-shm-usage"]
+        # Root has no sandbox; nothing but our own page is opened.
+        options += ["--no-sandbox"] if os.geteuid() == 0 else []
+        options += [f"--user-data-dir={directory / 'profile'}", "--remote-debugging-port=0"]
+        url = f"{self.url}?{urlencode(parameters)}"
+        with Child("browser", [binary(), *options, url], directory) as browser:
+            try:
+                return self._reports.get(timeout=timeout)
+            except queue.Empty:
+                raise AssertionError(f"the page reported nothing:\n{browser.log()}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
