@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import cases, http1
@@ -33,11 +34,16 @@ class Envoys:
             clusters |= {cluster: self._refused_port for cluster in config.clusters}
             self._running[name] = Envoy(
                 self._directory / name,
-                {"mcp": Listener(wasm=self._wasm, configuration=config.filter)},
+                {"mcp": self._listener(config.filter)},
                 clusters,
                 concurrency=self._concurrency,
             )
         return self._running[name]
+
+    def _listener(self, configuration: Any) -> Listener:
+        """One worker leaves signatures to the host, two do them in the module: both are tested."""
+        environment = {"MCP_AUTH_SIGNATURES": "portable"} if self._concurrency > 1 else {}
+        return Listener(wasm=self._wasm, configuration=configuration, environment=environment)
 
     def stop(self) -> None:
         for envoy in self._running.values():

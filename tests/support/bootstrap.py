@@ -39,6 +39,8 @@ class Listener:
     failure_policy: str = "FAIL_CLOSED"
     interlock: bool = True
     vm_id: str = "mcp_auth"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the module's VM."""
     normalize_path: bool = False
     merge_slashes: bool = False
     codec: str = "AUTO"
@@ -74,6 +76,7 @@ def wasm_filter(listener: Listener) -> Json:
                     "vm_id": listener.vm_id,
                     "runtime": "envoy.wasm.runtime.v8",
                     "code": {"local": {"filename": str(listener.wasm)}},
+                    "environment_variables": {"key_values": dict(listener.environment)},
                 },
                 "configuration": {
                     "@type": "type.googleapis.com/google.protobuf.StringValue",
