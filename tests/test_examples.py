@@ -253,18 +253,22 @@ def test_the_stats_tags_make_labels(running: tuple[int, int]) -> None:
     port, admin = running
     http1.request(port, "POST", "/mcp", host="localhost:8080")
 
-    def lines() -> list[str] | None:
+    def lines() -> list[str]:
         text = http1.request(admin, "GET", "/stats/prometheus").body.decode()
         return re.findall(r"^mcp_auth_.*$", text, re.MULTILINE)
 
-    found = until(lines, "the filter's metrics")
+    # Workers tell what they have counted once a second.
+    found = until(
+        lambda: found if "mcp_auth_refused_total" in "".join(found := lines()) else None,
+        "the filter's metrics",
+    )
     by_name = {line.partition("{")[0]: line for line in found}
     refused = by_name["mcp_auth_refused_total"]
     assert 'reason="credentials_missing"' in refused
     assert 'resource="http://localhost:8080/mcp"' in refused
     assert 'decision="refuse"' in "\n".join(found)
     fetches = until(
-        lambda: [line for line in lines() or [] if line.startswith("mcp_auth_key_fetches_total{")],
+        lambda: [line for line in lines() if line.startswith("mcp_auth_key_fetches_total{")],
         "a counted fetch",
     )
     assert all('issuer="http://localhost:4444"' in line for line in fetches)

@@ -71,7 +71,10 @@ def filter_configuration(directory: Path, module: Path) -> Json:
     """With a cache as large as jwt_authn's, if the module can have one; else its default."""
     plain: Json = {
         "issuers": [{"issuer": ISSUER, "jwks": jwks()}],
-        "resources": [{"resource": RESOURCE, "identity_headers": _IDENTITY}],
+        # jwt_authn tells others nothing of the client, either.
+        "resources": [
+            {"resource": RESOURCE, "identity_headers": _IDENTITY, "filter_state": []}
+        ],
     }
     sized = [
         {**plain, "limits": {"cached_tokens": size}} for size in (CACHED_TOKENS, CACHED_TOKENS // 2)
