@@ -73,7 +73,11 @@ class ControlBlock:
             version, length = _HEAD.unpack_from(self._memory)
             text = self._memory[_HEAD.size : _HEAD.size + length]
             if version % 2 == 0 and self.version() == version:
-                made: dict[str, Any] = json.loads(text)
+                try:
+                    made: dict[str, Any] = json.loads(text)
+                except ValueError:
+                    # The head is not written in one go: its length may be the old one, or none.
+                    continue
                 made["lanes"] = [Lane(**lane) for lane in made["lanes"]]
                 return version, Orders(**made)
 
