@@ -890,13 +890,20 @@ fn a_browser_may_read_the_servers_answer() {
         let headers = case.allowed().readable;
         headers.into_iter().map(|(name, _)| name).collect()
     };
-    let open = ["access-control-allow-origin", "access-control-expose-headers"];
+    let open = [
+        "access-control-allow-origin",
+        "access-control-expose-headers",
+    ];
     assert_eq!(names(&with("https://app.example.com")), open);
     let listed = with("https://app.example.com")
         .resource("allowed_origins", json!(["https://app.example.com"]));
     assert_eq!(
         names(&listed),
-        ["access-control-allow-origin", "vary", "access-control-expose-headers"]
+        [
+            "access-control-allow-origin",
+            "vary",
+            "access-control-expose-headers"
+        ]
     );
     let none: [&str; 0] = [];
     assert_eq!(names(&Case::new().bearer(&token(&claims()))), none);
