@@ -411,12 +411,16 @@ impl Request<'_> {
         let (operations, lists) = match body {
             Body::TooLarge => return Err(refused(Reason::BodyTooLarge)),
             Body::Whole(b"") if self.may_be_empty() => {
-                (Vec::new(), Some(Lists::of_stream(granted)))
+                let lists = self.filters_lists().then(|| Lists::of_stream(granted));
+                (Vec::new(), lists)
             }
             Body::Whole(body) => {
                 let messages = self.messages(caller.issuer, body)?;
                 let operations: Vec<Operation> = messages.operations().cloned().collect();
-                let lists = Lists::asked(&operations, granted, messages.id());
+                let lists = self
+                    .filters_lists()
+                    .then(|| Lists::asked(&operations, granted, messages.id()))
+                    .flatten();
                 (operations, lists)
             }
         };
@@ -444,7 +448,7 @@ impl Request<'_> {
         let needed: Vec<String> = needed.into_iter().cloned().collect();
         self.authorize_scopes(&needed, caller)?;
         self.authorize_claims(caller)?;
-        Ok(lists.filter(|_| self.filters_lists()))
+        Ok(lists)
     }
 
     fn messages(&self, issuer: IssuerId, body: &[u8]) -> Result<Messages, Stop> {

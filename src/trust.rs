@@ -229,7 +229,8 @@ impl Trust {
     }
 
     /// How many tokens are remembered as verified, and how many bytes that takes about.
-    pub fn remembered(&self) -> (usize, usize) {
+    #[cfg(test)]
+    fn remembered(&self) -> (usize, usize) {
         (self.verified.len(), self.verified.bytes())
     }
 }

@@ -49,7 +49,7 @@ impl Worker {
 
     /// Whether a stream's response is one of those.
     pub(super) fn expects_response(&self, stream: StreamId) -> bool {
-        !self.responses.is_empty() && self.responses.contains_key(&stream)
+        self.responses.contains_key(&stream)
     }
 
     /// The headers of a response have come. Called in the context of its stream.
@@ -101,7 +101,11 @@ impl Worker {
 
     /// A response has ended with trailers. Called in the context of its stream.
     pub(super) fn response_trailers(&mut self, stream: StreamId) {
-        if let Some(kept) = host::kept_response_body() {
+        let is_read = self
+            .responses
+            .get(&stream)
+            .is_some_and(|expected| expected.begun.is_some());
+        if is_read && let Some(kept) = host::kept_response_body() {
             self.response_body(stream, kept, true);
         }
     }

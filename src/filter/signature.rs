@@ -31,8 +31,9 @@ impl HostVerifier {
     }
 
     fn is_sound(&self, alg: Algorithm) -> bool {
-        if let Some(sound) = self.sound.borrow().get(&alg) {
-            return *sound;
+        let known = self.sound.try_borrow().ok();
+        if let Some(sound) = known.and_then(|known| known.get(&alg).copied()) {
+            return sound;
         }
         let sound = is_sound(alg, &Host);
         if let Ok(mut known) = self.sound.try_borrow_mut() {

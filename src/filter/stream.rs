@@ -48,9 +48,7 @@ impl Stream {
             Phase::Forwarded => Action::Continue,
         }
     }
-}
 
-impl Stream {
     /// Does something with a response that is to be changed.
     fn response<T>(&self, act: impl FnOnce(&mut Worker, StreamId) -> T) -> Option<T> {
         let mut worker = self.worker.try_borrow_mut().ok()?;

@@ -164,9 +164,7 @@ impl RemoteIssuer {
         if unknown {
             return self.find_unknown(kid, alg, arrived, now);
         }
-        if self.is_overdue(now) {
-            self.stale_uses = self.stale_uses.saturating_add(1);
-        }
+        self.count_verdict(now);
         match &self.keys {
             Keys::Absent => self.unavailable(Reason::KeysUnavailable, now),
             Keys::Fetched { set, .. } => super::in_set(set, kid, alg),
@@ -182,9 +180,7 @@ impl RemoteIssuer {
         if !set.has(key) || self.unusable(now).is_some() {
             return false;
         }
-        if self.is_overdue(now) {
-            self.stale_uses = self.stale_uses.saturating_add(1);
-        }
+        self.count_verdict(now);
         true
     }
 
@@ -305,11 +301,9 @@ impl RemoteIssuer {
         if !set.succeed(old, &mut self.last_key) {
             self.generation = self.generation.wrapping_add(1);
         }
-        if let Keys::Fetched { set: old, .. } = &self.keys {
-            for (kid, alg) in old.names() {
-                if matches!(set.lookup(Some(kid), alg), Lookup::Unknown) {
-                    self.refused.remember(Some(kid), alg, now);
-                }
+        for (kid, alg) in old.names() {
+            if matches!(set.lookup(Some(kid), alg), Lookup::Unknown) {
+                self.refused.remember(Some(kid), alg, now);
             }
         }
         self.keys = Keys::Fetched { set, at, fetched };
@@ -328,6 +322,13 @@ impl RemoteIssuer {
                     .saturating_add(self.config.timings.max_stale);
                 (now.since(*at) >= bound).then_some(Reason::KeysStale)
             }
+        }
+    }
+
+    /// The keys are used for a verdict.
+    fn count_verdict(&mut self, now: UnixNanos) {
+        if self.is_overdue(now) {
+            self.stale_uses = self.stale_uses.saturating_add(1);
         }
     }
 

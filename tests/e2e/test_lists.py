@@ -111,6 +111,7 @@ def ask(
     headers = [("authorization", f"Bearer {bearer}"), ("x-test-id", test_id)]
     headers += [("content-type", "application/json"), ("accept-encoding", "gzip, br")]
     response = http1.request(envoy.port, "POST", "/mcp", headers, rpc(method))
+    assert recorder.seen(test_id), response
     assert recorder.one(test_id).header("accept-encoding") is None
     return response
 

@@ -98,7 +98,7 @@ class Recorder:
             return list(self._all)
 
     def answer(self, test_id: str, response: bytes) -> None:
-        """Has a request with this id answered with these bytes, and its connection closed."""
+        """Has a request with this id answered with these bytes, which must say where they end."""
         with self._lock:
             self._answers[test_id] = response
 
@@ -136,11 +136,9 @@ class Recorder:
                 if recorded.target.split("?")[0].endswith("/sse"):
                     await self._stream(test_id, reader, writer)
                     return
-                if (answer := self._answers.get(test_id)) is not None:
-                    writer.write(answer)
-                    await writer.drain()
-                    return
-                writer.write(_echo(recorded))
+                # The connection stays open: were it closed unannounced, Envoy might send the next
+                # request on it, and answer that with a 503.
+                writer.write(self._answers.get(test_id) or _echo(recorded))
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
