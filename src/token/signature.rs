@@ -1,18 +1,17 @@
 //! Signatures: which algorithms exist, what a public key is, and whether a signature is by it.
 //!
-//! The mathematics is not ours. RSA is that of the `rsa` crate, on fixed-width arithmetic; all other
-//! keys are built by jwt-simple's constructors, which check that points are on their curve, and not
-//! at infinity or of small order. Its `verify_token` is not used: it reads header and claims once
-//! more by rules of its own, with a tolerance of 15 minutes. A host may offer to check signatures,
-//! too: both stand behind [`SignatureVerifier`].
+//! The mathematics is not ours. RSA is that of the `rsa` crate, on fixed-width arithmetic, and Ed25519
+//! that of `ed25519-dalek`, whose numbers fit WebAssembly's; all other keys are built by jwt-simple's
+//! constructors, which check that points are on their curve, and not at infinity. Its `verify_token`
+//! is not used: it reads header and claims once more by rules of its own, with a tolerance of 15
+//! minutes. A host may offer to check signatures, too: both stand behind [`SignatureVerifier`].
 
 pub mod host;
 #[cfg(test)]
 mod tests;
 
-use jwt_simple::algorithms::{
-    Edwards25519PublicKey, K256PublicKey, MLDSAPublicKey, P256PublicKey, P384PublicKey,
-};
+use ed25519_dalek::VerifyingKey as Ed25519PublicKey;
+use jwt_simple::algorithms::{K256PublicKey, MLDSAPublicKey, P256PublicKey, P384PublicKey};
 use k256::ecdsa::signature::Verifier as _;
 use p256::pkcs8::EncodePublicKey as _;
 use rsa::BoxedUint;
@@ -134,7 +133,7 @@ enum Inner {
     P256(P256PublicKey),
     P384(P384PublicKey),
     Secp256k1(K256PublicKey),
-    Ed25519(Edwards25519PublicKey),
+    Ed25519(Box<Ed25519PublicKey>),
     MlDsa(MLDSAPublicKey),
 }
 
@@ -200,11 +199,15 @@ impl PublicKey {
             .map_err(|_| KeyError::Invalid)
     }
 
-    /// From the 32 bytes of RFC 8032 §5.1.2.
+    /// From the 32 bytes of RFC 8032 §5.1.2, in the one spelling that a point has.
     pub fn ed25519(bytes: &[u8]) -> Result<Self, KeyError> {
-        Edwards25519PublicKey::from_bytes(bytes)
-            .map(|key| Self::with_bytes(Inner::Ed25519(key), bytes))
-            .map_err(|_| KeyError::Invalid)
+        let array = bytes.try_into().map_err(|_| KeyError::Invalid)?;
+        let key = Ed25519PublicKey::from_bytes(array).map_err(|_| KeyError::Invalid)?;
+        // The library takes coordinates that are not reduced, too.
+        if key.is_weak() || key.to_edwards().compress().as_bytes() != array {
+            return Err(KeyError::Invalid);
+        }
+        Ok(Self::with_bytes(Inner::Ed25519(Box::new(key)), bytes))
     }
 
     /// From the 1312 bytes of FIPS 204 §4.
@@ -265,8 +268,8 @@ pub trait SignatureVerifier {
     /// where the key is not for the algorithm.
     ///
     /// Signatures have one length each; ECDSA's are `r` and `s` side by side (RFC 7518 §3.4), never
-    /// DER. Ed25519 refuses an `s` that is not reduced and an `R` of small order, and ignores
-    /// components of small order in the equation (RFC 8032 §5.1.7).
+    /// DER. Ed25519 refuses an `s` that is not reduced, an `R` of small order, and components of small
+    /// order in the equation (the one without a cofactor, which RFC 8032 §5.1.7 allows).
     fn verify(&self, alg: Algorithm, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool;
 }
 
@@ -294,8 +297,8 @@ impl SignatureVerifier for Portable {
                         .is_ok()
                 })
             }
-            Inner::Ed25519(key) => ed25519_compact::Signature::from_slice(signature)
-                .is_ok_and(|signature| key.as_ref().verify(message, &signature).is_ok()),
+            Inner::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
             // With an empty context, as RFC 9964 §4 has it.
             Inner::MlDsa(key) => key.as_ref().verify(message, signature).is_ok(),
         }
