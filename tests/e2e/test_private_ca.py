@@ -1,4 +1,4 @@
-"""Keys behind a private CA: the cluster of docs/providers/private-ca.md, with certificates made here."""
+"""Keys behind a private CA: the cluster of docs/providers/private-ca.md, certificates made here."""
 
 from __future__ import annotations
 
