@@ -41,7 +41,7 @@ class Running:
 
 
 @contextmanager
-def started(text: str, directory: Path) -> Iterator[Running]:
+def started(text: str, directory: Path, *arguments: str) -> Iterator[Running]:
     file = directory / "envoy.yaml"
     file.write_text(text)
     admin_address = directory / "admin.address"
@@ -59,6 +59,7 @@ def started(text: str, directory: Path) -> Iterator[Running]:
             "--drain-time-s", "2",
             "--parent-shutdown-time-s", "3",
             "--log-level", "warning",
+            *arguments,
         ],
         directory,
     ) as envoy:  # fmt: skip
