@@ -17,10 +17,15 @@ import yaml
 from support import certificates, http1, paths, tokens
 from support.example import FOLDER, Running, adapted, started
 from support.key_server import KeyServer
-from support.recorder import Recorder
+from support.recorder import Recorder, new_test_id
 from support.waiting import until
 
 ISSUER, RESOURCE = "https://auth.example.com", "https://mcp.example.com/mcp"
+
+
+def bearer(scope: str) -> tuple[str, str]:
+    claims = {"iss": ISSUER, "aud": RESOURCE, "sub": "alice", "scope": scope}
+    return "authorization", f"Bearer {tokens.mint({}, claims)}"
 
 
 @dataclass(frozen=True)
@@ -29,15 +34,16 @@ class Deployment:
     folder: Path
     """Where its listeners and clusters come from."""
     trusted: ssl.SSLContext
+    keys: KeyServer
+
+    def connection(self) -> ssl.SSLSocket:
+        plain = socket.create_connection(("127.0.0.1", self.envoy.port), timeout=15)
+        return self.trusted.wrap_socket(plain, server_hostname="mcp.example.com")
 
     def get(self, path: str, scope: str | None = None) -> http1.Response:
         """With a token of this scope, if one is given."""
-        claims = {"iss": ISSUER, "aud": RESOURCE, "sub": "alice", "scope": scope}
-        token = [("authorization", f"Bearer {tokens.mint({}, claims)}")] if scope else []
-        with (
-            socket.create_connection(("127.0.0.1", self.envoy.port), timeout=15) as plain,
-            self.trusted.wrap_socket(plain, server_hostname="mcp.example.com") as connection,
-        ):
+        with self.connection() as connection:
+            token = [bearer(scope)] if scope else []
             connection.sendall(http1.encode("GET", path, token, host="mcp.example.com"))
             return http1.read_response(connection)
 
@@ -79,17 +85,21 @@ def deployment(tmp_path: Path, recorder: Recorder) -> Iterator[Deployment]:
         for name, changes in replacements.items():
             text = (FOLDER / "xds" / name).read_text()
             (folder / name).write_text(adapted(text, changes))
-        bootstrap = adapted((FOLDER / "xds" / "bootstrap.yaml").read_text(), {"/etc/envoy/xds": str(folder)})
+        bootstrap = adapted(
+            (FOLDER / "xds" / "bootstrap.yaml").read_text(), {"/etc/envoy/xds": str(folder)}
+        )
         with started(bootstrap, tmp_path, "--reject-unknown-dynamic-fields") as envoy:
             trusted = ssl.create_default_context(cafile=str(tmp_path / "server.crt"))
-            yield Deployment(envoy, folder, trusted)
+            yield Deployment(envoy, folder, trusted, keys)
 
 
 def test_it_protects_the_server(deployment: Deployment, recorder: Recorder) -> None:
     refused = deployment.get("/mcp")
     assert refused.status == 401
     place = "/.well-known/oauth-protected-resource/mcp"
-    assert f'resource_metadata="https://mcp.example.com{place}"' in (refused.header("www-authenticate") or "")
+    assert f'resource_metadata="https://mcp.example.com{place}"' in (
+        refused.header("www-authenticate") or ""
+    )
     assert deployment.get(place).json()["authorization_servers"] == [ISSUER]
     # Through TLS, with the certificate's name checked.
     assert deployment.get("/mcp", "mcp").status == 200
@@ -117,6 +127,27 @@ def test_a_new_configuration_is_taken_while_requests_go_on(deployment: Deploymen
         statuses = [status for one in asking for status in one.result()]
     assert set(statuses) == {200}
     assert deployment.counter("listener_manager.lds.update_success") == before + 1
+    assert deployment.keys.fetches() == 1
+
+
+def test_event_streams_end_with_the_configuration_that_they_began_with(
+    deployment: Deployment, recorder: Recorder
+) -> None:
+    test_id = new_test_id()
+    with deployment.connection() as connection:
+        headers = [bearer("mcp"), ("x-test-id", test_id)]
+        connection.sendall(http1.encode("GET", "/mcp/sse", headers, host="mcp.example.com"))
+        until(lambda: recorder.has_stream(test_id), "the stream")
+        deployment.replace("listeners.yaml", '"scopes": ["mcp"]', '"scopes": ["other"]')
+        until(lambda: deployment.get("/mcp", "mcp").status == 403, "the new configuration")
+        recorder.send_event(test_id, "still here")
+        received = b""
+        while b"still here" not in received:
+            received += connection.recv(65536)
+        # --drain-time-s is 2 here.
+        while connection.recv(65536):
+            pass
+    until(lambda: not recorder.has_stream(test_id), "the stream's end")
 
 
 @pytest.mark.parametrize(
@@ -125,9 +156,19 @@ def test_a_new_configuration_is_taken_while_requests_go_on(deployment: Deploymen
         ('"scopes": [', '"scope": [', "update_rejected", "resources[0]"),
         ("/mcp_auth_filter.wasm", "/missing.wasm", "update_rejected", "missing.wasm"),
         ("merge_slashes: true", "merge_slashes: maybe", "update_failure", "merge_slashes"),
-        ("failure_policy: FAIL_RELOAD", "failure_police: FAIL_RELOAD", "update_rejected", "failure_police"),
+        (
+            "failure_policy: FAIL_RELOAD",
+            "failure_police: FAIL_RELOAD",
+            "update_rejected",
+            "failure_police",
+        ),
     ],
-    ids=["the filter's JSON", "a module that is not there", "a value of Envoy's", "an unknown field"],
+    ids=[
+        "the filter's JSON",
+        "a module that is not there",
+        "a value of Envoy's",
+        "an unknown field",
+    ],
 )
 def test_a_wrong_configuration_is_rejected_and_the_old_one_serves_on(
     deployment: Deployment, old: str, new: str, counted: str, said: str
@@ -151,14 +192,21 @@ def test_a_wrong_configuration_is_rejected_and_the_old_one_serves_on(
 def test_a_cluster_can_be_replaced(deployment: Deployment, recorder: Recorder) -> None:
     assert deployment.get("/mcp", "mcp").status == 200
     with Recorder() as other:
-        deployment.replace("clusters.yaml", f"port_value: {recorder.port}", f"port_value: {other.port}")
-        until(lambda: deployment.get("/mcp", "mcp").status == 200 and other.everything(), "the new server")
+        deployment.replace(
+            "clusters.yaml", f"port_value: {recorder.port}", f"port_value: {other.port}"
+        )
+        until(
+            lambda: deployment.get("/mcp", "mcp").status == 200 and other.everything(),
+            "the new server",
+        )
 
 
 def test_it_is_the_listener_and_the_clusters_of_envoy_yaml() -> None:
     static = yaml.safe_load((FOLDER / "envoy.yaml").read_text())["static_resources"]
     for kind in ("listeners", "clusters"):
-        resources: list[dict[str, Any]] = yaml.safe_load((FOLDER / "xds" / f"{kind}.yaml").read_text())["resources"]
+        resources: list[dict[str, Any]] = yaml.safe_load(
+            (FOLDER / "xds" / f"{kind}.yaml").read_text()
+        )["resources"]
         for one in resources:
             del one["@type"]
         assert resources == static[kind]

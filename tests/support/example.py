@@ -73,7 +73,12 @@ def started(text: str, directory: Path, *arguments: str) -> Iterator[Running]:
 
         def port() -> int | None:
             envoy.check()
-            answer = http1.request(admin, "GET", "/listeners?format=json").json()
+            try:
+                if http1.request(admin, "GET", "/ready").status != 200:
+                    return None
+                answer = http1.request(admin, "GET", "/listeners?format=json").json()
+            except OSError:
+                return None  # about to end: the next check says why
             statuses = answer.get("listener_statuses")
             return (
                 statuses[0]["local_address"]["socket_address"]["port_value"] if statuses else None

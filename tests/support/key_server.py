@@ -203,16 +203,20 @@ class KeyServer:
                 connection, _ = listening.accept()
             except OSError:
                 return
+            with self._lock:
+                self._open.add(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
         if self._tls is not None:
+            with self._lock:
+                self._open.discard(connection)
             try:
                 connection = self._tls.wrap_socket(connection, server_side=True)
             except OSError:
                 return  # the client does not trust this server
-        with self._lock:
-            self._open.add(connection)
+            with self._lock:
+                self._open.add(connection)
         try:
             with connection:
                 while (path := _read_request(connection)) is not None:
