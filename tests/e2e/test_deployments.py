@@ -11,7 +11,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -179,13 +179,11 @@ class Deployment:
         return http1.request(self.envoy.port, "GET", path, headers, host=HOST)
 
 
-Deploy = Callable[..., AbstractContextManager[Deployment]]
+Deploy = Callable[..., Deployment]
 
 
 @pytest.fixture
-def deploy(
-    wasm: Path, recorder: Recorder, modules: int, tmp_path: Path
-) -> Iterator[Callable[..., Deployment]]:
+def deploy(wasm: Path, recorder: Recorder, modules: int, tmp_path: Path) -> Iterator[Deploy]:
     with ExitStack() as stack:
 
         def start(
@@ -209,9 +207,7 @@ def deploy(
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
-def test_it_protects_the_server(
-    name: str, deploy: Callable[..., Deployment], recorder: Recorder
-) -> None:
+def test_it_protects_the_server(name: str, deploy: Deploy, recorder: Recorder) -> None:
     deployment = deploy(DEPLOYMENTS[name])
 
     refused = deployment.get("/mcp")
@@ -242,9 +238,7 @@ def test_it_protects_the_server(
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
-def test_the_interlock_closes(
-    name: str, deploy: Callable[..., Deployment], recorder: Recorder
-) -> None:
+def test_the_interlock_closes(name: str, deploy: Deploy, recorder: Recorder) -> None:
     """Where the filter is not asked, good tokens do not get through either."""
     deployment = deploy(DEPLOYMENTS[name], switched_on=False)
     for scope in ("mcp", None):
@@ -255,7 +249,7 @@ def test_the_interlock_closes(
 
 @pytest.mark.parametrize("name", ["istio-traffic-extension", "envoy-gateway"])
 def test_keys_of_a_server_with_another_name_are_not_taken(
-    name: str, deploy: Callable[..., Deployment], recorder: Recorder
+    name: str, deploy: Deploy, recorder: Recorder
 ) -> None:
     """Its certificate is from an authority that is trusted, but for another host."""
     deployment = deploy(DEPLOYMENTS[name], host="other.example.com")
@@ -266,7 +260,7 @@ def test_keys_of_a_server_with_another_name_are_not_taken(
 
 
 def test_nobody_reaches_the_authorization_server_by_the_route_that_makes_its_cluster(
-    deploy: Callable[..., Deployment],
+    deploy: Deploy,
 ) -> None:
     deployment = deploy(envoy_gateway)
     assert deployment.get("/mcp", "mcp").status == 200
@@ -277,7 +271,7 @@ def test_nobody_reaches_the_authorization_server_by_the_route_that_makes_its_clu
         assert match["path"]["value"] not in deployment.keys.fetched()
 
 
-def test_without_a_vm_id_each_fetches_for_itself(deploy: Callable[..., Deployment]) -> None:
+def test_without_a_vm_id_each_fetches_for_itself(deploy: Deploy) -> None:
     """Istio's plugins have none; here it is the main thread and one worker."""
     deployment = deploy(istio_traffic_extension)
     deployment.keys.wait_for_fetches(2)
@@ -285,7 +279,7 @@ def test_without_a_vm_id_each_fetches_for_itself(deploy: Callable[..., Deploymen
 
 
 @pytest.mark.parametrize("name", ["istio-envoy-filter", "envoy-gateway"])
-def test_with_a_vm_id_they_share(name: str, deploy: Callable[..., Deployment]) -> None:
+def test_with_a_vm_id_they_share(name: str, deploy: Deploy) -> None:
     deployment = deploy(DEPLOYMENTS[name])
     assert deployment.get("/mcp", "mcp").status == 200
     # Both have looked by then: they do once a second.

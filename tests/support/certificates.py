@@ -31,9 +31,7 @@ def self_signed(directory: Path, host: str, name: str = "server") -> Path:
     file = directory / f"{name}.crt"
     file.write_bytes(certificate.public_bytes(pem))
     file.with_suffix(".key").write_bytes(
-        key.private_bytes(
-            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return file
 
