@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import datetime
 import importlib.util
 import json
 import re
 import subprocess
 import threading
 import urllib.parse
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from support import http1, paths, tokens
+from support import certificates, http1, paths, tokens
+from support.example import FOLDER as EXAMPLES
+from support.example import adapted, started
 from support.key_server import KeyServer
 from support.ports import ReservedPort
-from support.processes import Child
 from support.recorder import Recorder
 from support.waiting import until
 
-EXAMPLES = paths.REPOSITORY / "envoy"
 DEPLOYMENT = EXAMPLES / "envoy.yaml"
 HYDRA = EXAMPLES / "hydra" / "envoy.yaml"
 IDENTITY = EXAMPLES / "identity.yaml"
@@ -39,44 +33,14 @@ def identifier(file: Path) -> str:
     return str(file.relative_to(EXAMPLES))
 
 
-def adapted(text: str, replacements: Mapping[str, str]) -> str:
-    for old, new in replacements.items():
-        assert old in text, f"{old} is no longer in the example"
-        text = text.replace(old, new)
-    return text
-
-
 def prepared(file: Path, directory: Path) -> str:
     """The example's text with the paths of this machine."""
     replacements = {"/etc/envoy/mcp_auth_filter.wasm": str(paths.wasm_module())}
     if file == DEPLOYMENT:
-        make_certificate(directory)
+        certificates.self_signed(directory, "mcp.example.com")
         replacements["/etc/envoy/tls/"] = f"{directory}/"
         replacements["/etc/ssl/certs/ca-certificates.crt"] = f"{directory}/server.crt"
     return adapted(file.read_text(), replacements)
-
-
-def make_certificate(directory: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mcp.example.com")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (directory / "server.crt").write_bytes(certificate.public_bytes(pem))
-    (directory / "server.key").write_bytes(
-        key.private_bytes(
-            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
 
 
 def validate(text: str, directory: Path) -> subprocess.CompletedProcess[str]:
@@ -164,58 +128,6 @@ def test_the_examples_agree() -> None:
         first, second = (re.findall(pattern, file.read_text(), re.MULTILINE) for file in FILES)
         assert first
         assert [line.strip() for line in first] == [line.strip() for line in second]
-
-
-@dataclass(frozen=True)
-class Running:
-    port: int
-    admin: int
-    child: Child
-
-    def access_log(self) -> list[dict[str, Any]]:
-        """Written within 20 ms."""
-        lines = self.child.stdout_path.read_text().split("\n")[:-1]
-        return [json.loads(line) for line in lines]
-
-
-@contextmanager
-def started(text: str, directory: Path) -> Iterator[Running]:
-    """Envoy with an example whose addresses are those of this machine."""
-    file = directory / "envoy.yaml"
-    file.write_text(text)
-    admin_address = directory / "admin.address"
-    with Child(
-        "envoy",
-        [
-            paths.envoy_binary(),
-            "--config-path", file,
-            "--config-yaml",
-            '{"admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}}',
-            "--admin-address-path", admin_address,
-            "--disable-hot-restart",
-            "--concurrency", "1",
-            "--file-flush-interval-msec", "20",
-            "--log-level", "warning",
-        ],
-        directory,
-    ) as envoy:  # fmt: skip
-
-        def admin_port() -> int | None:
-            envoy.check()
-            text = admin_address.read_text() if admin_address.exists() else ""
-            return int(text.rpartition(":")[2]) if text.strip() else None
-
-        admin = until(admin_port, "Envoy's admin address", timeout=60)
-
-        def port() -> int | None:
-            envoy.check()
-            answer = http1.request(admin, "GET", "/listeners?format=json").json()
-            statuses = answer.get("listener_statuses")
-            return (
-                statuses[0]["local_address"]["socket_address"]["port_value"] if statuses else None
-            )
-
-        yield Running(until(port, "Envoy's listener", timeout=60), admin, envoy)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -72,7 +73,7 @@ class _State:
 class KeyServer:
     """`path` is the issuer's path component, such as `/tenant`; empty for a bare origin.
 
-    The JWK set is served with any query.
+    The JWK set is served with any query. With `tls` it speaks TLS, and nothing else.
     """
 
     def __init__(
@@ -85,7 +86,9 @@ class KeyServer:
         jwks_path: str = "/keys",
         issuer: str | None = None,
         jwks_uri: str | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._tls = tls
         self._reserved = ReservedPort()
         self.port = self._reserved.number
         self.origin = f"http://127.0.0.1:{self.port}"
@@ -205,6 +208,15 @@ class KeyServer:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
+        if self._tls is not None:
+            with self._lock:
+                self._open.discard(connection)
+            try:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            except OSError:
+                return  # the client does not trust this server
+            with self._lock:
+                self._open.add(connection)
         try:
             with connection:
                 while (path := _read_request(connection)) is not None:
