@@ -9,6 +9,7 @@ with KEEP=1 everything stays up for a client of your own until Ctrl-C.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -97,10 +98,9 @@ def keep(narrator: Narrator, stack: Stack) -> None:
     narrator.heading("Left running (KEEP=1): give this URL to your MCP client")
     narrator.row("", stack.url)
     narrator.say("  The login asks for nothing: you are alice. Ctrl-C ends everything.")
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         signal.pause()
-    except KeyboardInterrupt:
-        narrator.say("\nStopped: every process is gone.")
+    narrator.say("\nStopping ...")
 
 
 def _warm_start(stack: Stack) -> str:

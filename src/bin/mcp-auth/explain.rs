@@ -77,7 +77,7 @@ pub(crate) struct Args {
     /// When the request comes, in seconds since 1970 [default: now]
     #[arg(long, value_name = "UNIX_SECONDS")]
     at: Option<String>,
-    #[arg(hide = true)]
+    #[arg(hide = true, value_hint = ValueHint::Other)]
     stray: Vec<std::ffi::OsString>,
 }
 

@@ -124,6 +124,9 @@ fn completions(shell: Shell) -> Result<Outcome, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "mcp-auth", &mut script);
     let text = String::from_utf8(script).map_err(|error| Failure::Usage(error.to_string()))?;
+    // clap_complete 4.6 has two spellings of a name with a hyphen in its script for bash, so that
+    // no command is found.
+    let text = text.replace("mcp__subcmd__auth__", "mcp__auth__");
     Ok(Outcome { text, yes: true })
 }
 

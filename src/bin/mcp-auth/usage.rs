@@ -65,7 +65,8 @@ fn unknown(called: &str, error: &Error) -> String {
 }
 
 fn suggestion(error: &Error, kind: ContextKind) -> String {
-    match strings(error, kind).first() {
+    // The best comes last.
+    match strings(error, kind).last() {
         Some(name) => format!(" (is {name} meant?)"),
         None => String::new(),
     }
