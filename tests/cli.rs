@@ -805,7 +805,7 @@ fn bash_completes_commands_options_and_values() {
         assert!(
             wanted.iter().all(|word| found.contains(word)),
             "{line} {last}: {found:?} {}",
-            String::from_utf8_lossy(&output.stderr),
+            String::from_utf8(output.stderr).unwrap(),
         );
     }
 }
