@@ -115,7 +115,10 @@ fn every_field_of_0_1_is_among_them() {
         let json = fs::read(file.unwrap().path()).unwrap();
         names(&serde_json::from_slice(&json).unwrap(), &mut found);
     }
-    let missing: Vec<_> = FIELDS_OF_0_1.iter().filter(|name| !found.contains(**name));
+    let missing: Vec<_> = FIELDS_OF_0_1
+        .iter()
+        .filter(|name| !found.contains(**name))
+        .collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 
@@ -144,7 +147,12 @@ fn the_smallest_of_0_1_means_what_it_meant() {
         let headers: BTreeSet<&str> = headers.map(|header| &*header.name).collect();
         assert_eq!(
             headers,
-            BTreeSet::from(["x-mcp-sub", "x-mcp-client-id", "x-mcp-scope", "x-mcp-issuer"])
+            BTreeSet::from([
+                "x-mcp-sub",
+                "x-mcp-client-id",
+                "x-mcp-scope",
+                "x-mcp-issuer"
+            ])
         );
     }
     assert_eq!(load("0.1/deployment.json").resources[0].scopes, ["mcp"]);
@@ -193,7 +201,12 @@ fn everything_of_0_1_means_what_it_meant() {
     let issuer = &config.issuers[0];
     let seconds = Duration::from_secs;
     assert_eq!(issuer.policy.issuer, "https://auth.example.com/");
-    let algorithms: Vec<&str> = issuer.policy.algorithms.iter().map(|alg| alg.name()).collect();
+    let algorithms: Vec<&str> = issuer
+        .policy
+        .algorithms
+        .iter()
+        .map(|alg| alg.name())
+        .collect();
     assert_eq!(algorithms, ["RS256", "ES256", "EdDSA"]);
     assert_eq!(issuer.policy.token_types.len(), 2);
     assert_eq!(issuer.policy.clock_skew, seconds(30));
