@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::ValueHint;
 use mcp_auth_filter::config::{Config, Issuer, KeySource, Mode, RemoteKeys};
 use mcp_auth_filter::keys::discovery::WellKnown;
 use mcp_auth_filter::mcp::Needs;
@@ -32,6 +33,7 @@ Examples:
   jq .plugin config.json | mcp-auth check -")]
 pub(crate) struct Args {
     /// The configuration, a JSON file; `-` for standard input
+    #[arg(value_hint = ValueHint::FilePath)]
     config: PathBuf,
 }
 

@@ -9,6 +9,7 @@ mod rows;
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use clap::ValueHint;
 use mcp_auth_filter::config::{Config, IssuerId, KeySource};
 use mcp_auth_filter::gate::{self, Body, Decision, Edits, Refusal};
 use mcp_auth_filter::keys::jwk::KeySet;
@@ -51,10 +52,10 @@ Examples:
     --header 'access-control-request-method: POST' < /dev/null")]
 pub(crate) struct Args {
     /// The configuration, a JSON file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: PathBuf,
     /// The URL of the request
-    #[arg(long)]
+    #[arg(long, value_hint = ValueHint::Url)]
     url: String,
     /// The method of the request
     #[arg(long, default_value = "POST")]
@@ -63,10 +64,10 @@ pub(crate) struct Args {
     #[arg(long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
     /// The body of the request, a JSON-RPC message, where `operations` depend on it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     body: Option<PathBuf>,
     /// The JWK set of the token's issuer, a JSON file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     jwks: Option<PathBuf>,
     /// The issuer whose key set --jwks is, and whose rules a token of no accepted issuer is shown by
     #[arg(long, value_name = "ISSUER")]
@@ -76,7 +77,7 @@ pub(crate) struct Args {
     /// When the request comes, in seconds since 1970 [default: now]
     #[arg(long, value_name = "UNIX_SECONDS")]
     at: Option<String>,
-    #[arg(hide = true)]
+    #[arg(hide = true, value_hint = ValueHint::Other)]
     stray: Vec<std::ffi::OsString>,
 }
 

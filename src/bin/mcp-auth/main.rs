@@ -4,6 +4,7 @@
 mod check;
 mod explain;
 mod show;
+mod usage;
 
 use std::fs;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -11,7 +12,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use mcp_auth_filter::config::Config;
 use mcp_auth_filter::time::UnixNanos;
 
@@ -22,6 +24,15 @@ use mcp_auth_filter::time::UnixNanos;
 #[derive(Parser)]
 #[command(name = "mcp-auth", version, propagate_version = true)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "\
+Exit code: 0 for yes (the configuration is valid, the request is let through), 1 for no, 2 if the
+command is wrong or a file cannot be read or used. Errors go to standard error, one sentence each.
+
+Examples:
+  mcp-auth check config.json
+  mcp-auth explain --config config.json --url https://mcp.example.com/mcp < token
+  mcp-auth explain --help
+  source <(mcp-auth completions bash)")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -36,6 +47,17 @@ enum Command {
 Example:
   mcp-auth schema > config.schema.json")]
     Schema,
+    /// Print a script that completes commands, options and files in a shell
+    #[command(after_help = "\
+Examples:
+  source <(mcp-auth completions bash)      # this shell; in ~/.bashrc for all
+  mcp-auth completions bash > ~/.local/share/bash-completion/completions/mcp-auth
+  mcp-auth completions zsh > \"${fpath[1]}/_mcp-auth\"
+  mcp-auth completions fish > ~/.config/fish/completions/mcp-auth.fish")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 /// What a command has to say, and whether the answer is yes.
@@ -55,12 +77,7 @@ enum Failure {
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            let code = if error.use_stderr() { 2 } else { 0 };
-            // Nobody is left to tell if this fails.
-            let _ = error.print();
-            return ExitCode::from(code);
-        }
+        Err(error) => return not_run(&error),
     };
     let (outcome, code) = match run(cli.command) {
         Ok(outcome) => {
@@ -77,6 +94,16 @@ fn main() -> ExitCode {
     }
 }
 
+/// Help and the version, or what is wrong with the command line.
+fn not_run(error: &clap::Error) -> ExitCode {
+    // Nobody is left to tell if this fails.
+    let _ = match usage::sentence(error) {
+        Some(sentence) => writeln!(io::stderr(), "mcp-auth: {sentence}"),
+        None => error.print(),
+    };
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
+
 fn run(command: Command) -> Result<Outcome, Failure> {
     match command {
         Command::Check(args) => check::run(&args),
@@ -89,7 +116,18 @@ fn run(command: Command) -> Result<Outcome, Failure> {
                 yes: true,
             })
         }
+        Command::Completions { shell } => completions(shell),
     }
+}
+
+fn completions(shell: Shell) -> Result<Outcome, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "mcp-auth", &mut script);
+    let text = String::from_utf8(script).map_err(|error| Failure::Usage(error.to_string()))?;
+    // clap_complete 4.6 has two spellings of a name with a hyphen in its script for bash, so that
+    // no command is found.
+    let text = text.replace("mcp__subcmd__auth__", "mcp__auth__");
+    Ok(Outcome { text, yes: true })
 }
 
 /// The bytes of a file.
