@@ -22,10 +22,12 @@ reproducible: ## makes the package of HEAD twice, in two folders, and compares e
 demo: tools build ## the whole story on real parts; KEEP=1 leaves them running for your own client
 	@$(python) examples/demo/demo.py
 
-test: tools build browser package-tools ## native tests, then everything on a real Envoy
+test: tools build browser package-tools ## native tests, then everything on a real Envoy, and much of it on the oldest
 	scripts/cargo test --locked
 	scripts/rmcp-client
 	$(python) -m pytest tests -n 2 -q
+	@# What says the same on any Envoy is left out; `make matrix` has that too.
+	scripts/envoy-matrix "" tests/e2e tests/test_examples.py -n 2 -q $(patsubst %,--ignore=tests/e2e/test_%.py,browser clients real_parts)
 
 matrix: tools build browser ## the end-to-end tests on the oldest Envoy; ENVOY=1.38.3 for another
 	@scripts/envoy-matrix $(ENVOY)
