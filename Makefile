@@ -56,6 +56,7 @@ browser:
 
 package-tools: tools
 	@scripts/package-tools
+	@scripts/old-v8 >/dev/null
 
 tools:
 	@[ -e .tools/setup.stamp ] || echo "First run: about 190 MB of tools go into .tools/, and the crates into cargo's own cache."
