@@ -3,23 +3,34 @@
 # missing on Debian, packages with apt-get.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test chaos bench lint clean
+.PHONY: help build package reproducible demo test matrix chaos bench lint clean
 
 python := .tools/venv/bin/python
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 build: ## dist/mcp_auth_filter.wasm and its SHA-256
 	@scripts/build
 
+package: build ## what a release has beside it in dist/: OCI image, SBOM, SHA256SUMS
+	@scripts/package
+
+reproducible: ## makes the package of HEAD twice, in two folders, and compares every byte
+	@scripts/reproducible
+
 demo: tools build ## the whole story on real parts; KEEP=1 leaves them running for your own client
 	@$(python) examples/demo/demo.py
 
-test: tools build browser ## native tests, then everything on a real Envoy
+test: tools build browser package-tools ## native tests, then everything on a real Envoy, and much of it on the oldest
 	scripts/cargo test --locked
 	scripts/rmcp-client
 	$(python) -m pytest tests -n 2 -q
+	@# What takes long or says the same on any Envoy is left out; `make matrix` has that too.
+	scripts/envoy-matrix "" tests/e2e tests/test_examples.py -n 2 -q $(patsubst %,--ignore=tests/e2e/test_%.py,browser clients configuration real_parts)
+
+matrix: tools build browser ## the end-to-end tests on the oldest Envoy; ENVOY=1.38.3 for another
+	@scripts/envoy-matrix $(ENVOY)
 
 chaos: tools build ## keys under load: rotations, outages, storms; ONLY=rotation for one scenario
 	@cd tests && ../$(python) -m chaos $(ONLY)
@@ -39,9 +50,13 @@ lint: ## formatting, and clippy with warnings as errors
 clean: ## removes what was built, but not .tools/
 	rm -rf target dist
 
-.PHONY: browser tools
+.PHONY: browser package-tools tools
 browser:
 	@scripts/browser
+
+package-tools: tools
+	@scripts/package-tools
+	@scripts/old-v8 >/dev/null
 
 tools:
 	@[ -e .tools/setup.stamp ] || echo "First run: about 190 MB of tools go into .tools/, and the crates into cargo's own cache."

