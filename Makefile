@@ -16,7 +16,7 @@ build: ## dist/mcp_auth_filter.wasm and its SHA-256
 demo: tools build ## the whole story on real parts; KEEP=1 leaves them running for your own client
 	@$(python) examples/demo/demo.py
 
-test: tools build browser ## native tests, then everything on a real Envoy
+test: tools build browser prometheus ## native tests, then everything on a real Envoy
 	scripts/cargo test --locked
 	scripts/rmcp-client
 	$(python) -m pytest tests -n 2 -q
@@ -39,9 +39,12 @@ lint: ## formatting, and clippy with warnings as errors
 clean: ## removes what was built, but not .tools/
 	rm -rf target dist
 
-.PHONY: browser tools
+.PHONY: browser prometheus tools
 browser:
 	@scripts/browser
+
+prometheus:
+	@scripts/prometheus
 
 tools:
 	@[ -e .tools/setup.stamp ] || echo "First run: about 190 MB of tools go into .tools/, and the crates into cargo's own cache."
