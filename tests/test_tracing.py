@@ -48,6 +48,8 @@ def test_spans_have_decision_reason_and_caller(tmp_path: Path) -> None:
             },
         )
         with started(text, tmp_path) as envoy:
+            # No UUID: Envoy makes no span of it.
+            assert http1.get(envoy.port, "/mcp", good, [("x-request-id", "1")]).status == 200
             assert http1.get(envoy.port, "/mcp", good).status == 200
             assert http1.get(envoy.port, "/mcp", forged).status == 401
             assert http1.get(envoy.port, "/mcp").status == 401
