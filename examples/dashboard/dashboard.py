@@ -33,7 +33,7 @@ RATE_INTERVAL = "10s"
 STEP = 2.0
 KEYS = {
     "refresh_seconds": 15,
-    "timeout_seconds": 5,
+    "timeout_seconds": 20,
     "unknown_key_cooldown_seconds": 5,
     "max_stale_seconds": 30,
 }

@@ -17,7 +17,7 @@ Data = dict[str, list[Series]]
 
 _WIDTH, _UNIT, _MARGIN, _GAP, _HEAD = 1200, 34, 14, 8, 62
 _COLUMN = (_WIDTH - 2 * _MARGIN + _GAP) / 24
-_CHARACTER = 6.3  # at 12 px, on average
+_CHARACTER = 6.9  # at 12 px, on average
 _INK, _FAINT, _LINE = "#22262e", "#5b616c", "#e6e8ec"
 # Grafana's palette, in its order, and its names for colours.
 _PALETTE = [
@@ -107,10 +107,8 @@ def _graph(
     )
     most = max((value for _, points, _ in layers for _, value in points), default=0.0)
     logarithmic = defaults["custom"]["scaleDistribution"]["type"] == "log"
-    if logarithmic:
-        ticks = _powers(layers)
-    else:
-        ticks = _ticks(most, whole=defaults.get("decimals") == 0)
+    whole = defaults.get("decimals") == 0
+    ticks = _powers(layers) if logarithmic else _ticks(most, whole=whole)
 
     def x(at: float) -> float:
         return left + at / seconds * (right - left)
@@ -183,18 +181,14 @@ def _colours(panel: Panel, series: list[Series]) -> list[str]:
         one["matcher"]["options"]: _NAMED[one["properties"][0]["value"]["fixedColor"]]
         for one in panel.json["fieldConfig"]["overrides"]
     }
-    return [
-        fixed.get(name, _PALETTE[at % len(_PALETTE)]) for at, (name, _) in enumerate(series)
-    ]
+    return [fixed.get(name, _PALETTE[at % len(_PALETTE)]) for at, (name, _) in enumerate(series)]
 
 
 def _legend_width(name: str) -> float:
     return 32 + _CHARACTER * len(name)
 
 
-def _legend(
-    series: list[Series], colours: list[str], width: float
-) -> list[list[tuple[str, str]]]:
+def _legend(series: list[Series], colours: list[str], width: float) -> list[list[tuple[str, str]]]:
     rows: list[list[tuple[str, str]]] = [[]]
     used = 10.0
     for (name, _), colour in zip(series, colours, strict=True):

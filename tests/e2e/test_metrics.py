@@ -102,11 +102,7 @@ def test_every_metric_of_the_filter_is_scraped_and_shown(scraped: Prometheus) ->
     defined = set(re.findall(r'"(mcp_auth_\w+)', source)) | set(
         re.findall(r"\bmcp_auth_\w+(?=;)", source)
     )
-    shown = {
-        metric
-        for _, query in QUERIES
-        for metric, _ in dashboard.selectors(query.expression)
-    }
+    shown = {metric for _, query in QUERIES for metric, _ in dashboard.selectors(query.expression)}
     scraped_names = {name for name in scraped.metric_names() if name.startswith("mcp_auth_")}
     assert scraped_names == defined
     assert defined <= shown
@@ -145,8 +141,10 @@ def test_alerts_see_the_observing_and_the_skipped_key(scraped: Prometheus) -> No
         return {rule["name"]: rule["state"] for rule in scraped.rules()}
 
     until(
-        lambda: states()["McpAuthKeysSkipped"] == "firing"
-        and states()["McpAuthObserveMode"] == "pending",
+        lambda: (
+            states()["McpAuthKeysSkipped"] == "firing"
+            and states()["McpAuthObserveMode"] == "pending"
+        ),
         "the alerts",
         timeout=20,
         interval=0.2,

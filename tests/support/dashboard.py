@@ -55,9 +55,7 @@ class Panel:
 
     @property
     def queries(self) -> list[Query]:
-        return [
-            Query(one["expr"], one["legendFormat"]) for one in self.json.get("targets", [])
-        ]
+        return [Query(one["expr"], one["legendFormat"]) for one in self.json.get("targets", [])]
 
 
 def load() -> Json:

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -128,7 +127,7 @@ class Prometheus:
 
     def scrapes(self) -> int:
         """How many scrapes of every target have been kept."""
-        found = self.query('min(count_over_time(up[1h]))')
+        found = self.query("min(count_over_time(up[1h]))")
         return int(found[0]["value"][1]) if found else 0
 
     def wait_for_scrapes(self, count: int) -> None:
@@ -140,9 +139,6 @@ class Prometheus:
             timeout=30 + 2 * count,
             interval=0.2,
         )
-
-    def now(self) -> float:
-        return time.time()
 
     def stop(self) -> None:
         self._child.stop()

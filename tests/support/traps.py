@@ -15,7 +15,9 @@ _FUNCTIONS = [
 
 def module() -> bytes:
     """In the binary format: https://webassembly.github.io/spec/core/binary/."""
-    types = [b"\x60" + _vector(*map(_byte, given)) + _vector(*map(_byte, made)) for given, made in _TYPES]
+    types = [
+        b"\x60" + _vector(*map(_byte, given)) + _vector(*map(_byte, made)) for given, made in _TYPES
+    ]
     exports = [_name(name) + b"\x00" + _byte(at) for at, (name, _, _) in enumerate(_FUNCTIONS)]
     bodies = [_sized(b"\x00" + code + b"\x0b") for _, _, code in _FUNCTIONS]
     sections = {
@@ -38,8 +40,8 @@ def _vector(*items: bytes) -> bytes:
 
 
 def _sized(data: bytes) -> bytes:
-    length = len(data)
-    return bytes([length & 0x7F | 0x80, length >> 7]) + data if length >= 0x80 else bytes([length]) + data
+    """With its length in front, as two bytes of LEB128 in any case."""
+    return bytes([len(data) & 0x7F | 0x80, len(data) >> 7]) + data
 
 
 def _name(text: str) -> bytes:
