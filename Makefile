@@ -22,7 +22,7 @@ reproducible: ## makes the package of HEAD twice, in two folders, and compares e
 demo: tools build ## the whole story on real parts; KEEP=1 leaves them running for your own client
 	@$(python) examples/demo/demo.py
 
-test: tools build browser package-tools ## native tests, then everything on a real Envoy, and much of it on the oldest
+test: tools build browser package-tools prometheus ## native tests, then everything on a real Envoy, and much of it on the oldest
 	scripts/cargo test --locked
 	scripts/rmcp-client
 	$(python) -m pytest tests -n 2 -q
@@ -50,7 +50,7 @@ lint: ## formatting, and clippy with warnings as errors
 clean: ## removes what was built, but not .tools/
 	rm -rf target dist
 
-.PHONY: browser package-tools tools
+.PHONY: browser package-tools prometheus tools
 browser:
 	@scripts/browser
 
@@ -58,6 +58,9 @@ package-tools: tools
 	@scripts/package-tools
 	@scripts/old-v8 >/dev/null
 
+prometheus:
+	@scripts/prometheus
+
 tools:
-	@[ -e .tools/setup.stamp ] || echo "First run: about 190 MB of tools go into .tools/, and the crates into cargo's own cache."
+	@[ -e .tools/setup.stamp ] || echo "First run: about 290 MB of tools go into .tools/, and the crates into cargo's own cache."
 	@scripts/setup

@@ -37,7 +37,9 @@ class Envoy:
         drain_seconds: int = 2,
         log_level: str = "warning,wasm:info",
         extra_clusters: Sequence[Json] = (),
+        more: Mapping[str, Any] | None = None,
     ) -> None:
+        """`more`: top-level fields of the bootstrap, such as `stats_config`."""
         directory.mkdir(parents=True, exist_ok=True)
         self.concurrency = concurrency
         self._directory = directory
@@ -52,6 +54,7 @@ class Envoy:
             + list(extra_clusters),
             self._lds if self._lds is not None else resources,
         )
+        made.update(more or {})
         file = directory / "bootstrap.json"
         file.write_text(json.dumps(made, indent=1))
         admin_address = directory / "admin.address"
