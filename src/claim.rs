@@ -35,7 +35,7 @@ impl ClaimPath {
     }
 
     /// The claim, if the token has it.
-    pub fn of<'c>(&self, claims: &'c Claims) -> Option<&'c Value> {
+    pub fn of(&self, claims: &Claims) -> Option<Value> {
         claims.get(&self.0)
     }
 
@@ -72,7 +72,7 @@ impl ClaimRule {
         match self.claim.of(claims) {
             None => false,
             Some(Value::Array(members)) => members.iter().any(|value| self.allows(value, bindings)),
-            Some(value) => self.allows(value, bindings),
+            Some(value) => self.allows(&value, bindings),
         }
     }
 
@@ -92,15 +92,20 @@ impl ClaimRule {
 /// that nothing in a token can end a header or begin another one.
 pub fn header_value(claim: &ClaimPath, claims: &Claims) -> Option<String> {
     if claim.is("scope") {
-        let scopes: Vec<&str> = claims.scopes().collect();
+        let scopes = claims.scopes();
         return (!scopes.is_empty()).then(|| encode(&scopes.join(" ")));
+    }
+    if let [name] = claim.0.as_slice()
+        && let Some(text) = claims.string(name)
+    {
+        return Some(encode(&text));
     }
     let value = claim.of(claims)?;
     if let Value::Array(members) = value {
         let members: Option<Vec<String>> = members.iter().map(scalar).collect();
         return members.map(|members| encode(&members.join(",")));
     }
-    scalar(value).map(|text| encode(&text))
+    scalar(&value).map(|text| encode(&text))
 }
 
 fn scalar(value: &Value) -> Option<String> {

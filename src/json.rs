@@ -5,6 +5,7 @@
 //! an attacker chooses which one checks and which one acts. RFC 7515 §4 and RFC 7519 §4 allow
 //! either to refuse or to take the last; here they are refused.
 
+mod members;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+
+pub use members::{Object, Raw};
 
 /// How deep arrays and objects may stand in each other.
 pub const MAX_DEPTH: usize = 32;

@@ -101,15 +101,12 @@ impl CallerFact {
 
     /// Its value, percent-encoded, if the token says so.
     fn of(self, claims: &Claims) -> Option<String> {
-        let text = |name| claims.string(name).map(claim::encode);
+        let text = |name| claims.string(name).map(|text| claim::encode(&text));
         match self {
             Self::Subject => text("sub"),
             Self::Client => text("client_id").or_else(|| text("azp")),
             Self::Issuer => text("iss"),
-            Self::Scopes => {
-                let scopes: Vec<&str> = claims.scopes().collect();
-                Some(claim::encode(&scopes.join(" ")))
-            }
+            Self::Scopes => Some(claim::encode(&claims.scopes().join(" "))),
         }
     }
 }
@@ -127,7 +124,7 @@ impl Caller {
             .filter_map(|fact| Some((*fact, fact.of(claims)?)));
         Self {
             issuer,
-            granted: claims.scopes().map(str::to_owned).collect(),
+            granted: claims.scopes().to_vec(),
             claims_admitted: resource
                 .require_claims
                 .iter()

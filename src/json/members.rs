@@ -3,6 +3,9 @@
 //!
 //! What is accepted is what [`parse`](super::parse) accepts, and tests hold the two together.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -76,6 +79,11 @@ impl Object {
 }
 
 impl<'a> Raw<'a> {
+    /// Whether it is a text.
+    pub fn is_text(self) -> bool {
+        self.0.starts_with('"')
+    }
+
     /// The text, if it is one.
     pub fn text(self) -> Option<Cow<'a, str>> {
         let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
@@ -102,6 +110,16 @@ impl<'a> Raw<'a> {
             .into_iter()
             .map(|range| self.0.get(range).map(Self))
             .collect()
+    }
+
+    /// The number, if it is a whole one of 64 bits, without a sign.
+    pub fn whole_number(self) -> Option<u64> {
+        self.0.parse().ok()
+    }
+
+    /// The number, if it is one.
+    pub fn number(self) -> Option<f64> {
+        serde_json::from_str(self.0).ok()
     }
 
     /// As a tree.

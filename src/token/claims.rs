@@ -3,12 +3,14 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::TokenPolicy;
+use crate::json::{Object, Raw};
 use crate::reason::Reason;
 use crate::scope::is_scope_token;
 use crate::time::UnixNanos;
@@ -22,36 +24,36 @@ const LAST_SECOND: u64 = 253_402_300_799;
 /// is any JSON.
 #[derive(Clone)]
 pub struct Claims {
-    members: Map<String, Value>,
+    members: Object,
     issuer: String,
+    audiences: Vec<String>,
+    scopes: Vec<String>,
     expires_at: UnixNanos,
     not_before: Option<UnixNanos>,
     issued_at: Option<UnixNanos>,
 }
 
 impl Claims {
-    /// Takes them out of the JSON of a payload; [`Reason::TokenMalformed`] if it is no object,
-    /// [`Reason::ClaimsMalformed`] for what is wrong inside.
-    pub(super) fn from_json(payload: Value) -> Result<Self, Reason> {
-        let Value::Object(members) = payload else {
-            return Err(Reason::TokenMalformed);
-        };
+    /// From the members of a payload; [`Reason::ClaimsMalformed`] for what is wrong with one.
+    pub(super) fn from_object(members: Object) -> Result<Self, Reason> {
         Self::from_members(members).map_err(|_| Reason::ClaimsMalformed)
     }
 
     /// The first claim that makes a token [`Reason::ClaimsMalformed`], for explanations.
-    pub fn malformed(members: &Map<String, Value>) -> Option<&'static str> {
-        Self::from_members(members.clone()).err()
+    #[cfg(not(target_family = "wasm"))]
+    pub fn malformed(members: &serde_json::Map<String, Value>) -> Option<&'static str> {
+        let text = Value::Object(members.clone()).to_string();
+        Self::from_members(Object::parse(text.into_bytes())?).err()
     }
 
     /// The error is the name of the claim at fault.
-    fn from_members(members: Map<String, Value>) -> Result<Self, &'static str> {
-        let issuer = members.get("iss").and_then(Value::as_str).ok_or("iss")?;
-        let issuer = issuer.to_owned();
-        members
-            .get("aud")
-            .filter(|value| is_audience(value))
-            .ok_or("aud")?;
+    fn from_members(members: Object) -> Result<Self, &'static str> {
+        let issuer = members.get("iss").and_then(Raw::text).ok_or("iss")?;
+        let issuer = issuer.into_owned();
+        let audiences = members.get("aud").and_then(texts).ok_or("aud")?;
+        if audiences.is_empty() {
+            return Err("aud");
+        }
         // Rounded so that a fraction of a second never lengthens the life of a token.
         let expires_at = members
             .get("exp")
@@ -60,14 +62,20 @@ impl Claims {
         let not_before = optional(&members, "nbf", |value| numeric_date(value, f64::ceil))?;
         let issued_at = optional(&members, "iat", |value| numeric_date(value, f64::floor))?;
         for name in ["sub", "client_id", "jti"] {
-            optional(&members, name, Value::as_str)?;
+            optional(&members, name, |value| value.is_text().then_some(()))?;
         }
-        for name in ["scope", "scp"] {
-            optional(&members, name, |value| is_scope(value).then_some(()))?;
+        let mut scopes = optional(&members, "scope", scope_tokens)?.unwrap_or_default();
+        let own = scopes.len();
+        for token in optional(&members, "scp", scope_tokens)?.unwrap_or_default() {
+            if !scopes.iter().take(own).any(|other| *other == token) {
+                scopes.push(token);
+            }
         }
         Ok(Self {
             members,
             issuer,
+            audiences,
+            scopes,
             expires_at,
             not_before,
             issued_at,
@@ -81,7 +89,7 @@ impl Claims {
 
     /// `aud`: one or more.
     pub fn audiences(&self) -> impl Iterator<Item = &str> {
-        self.members.get("aud").into_iter().flat_map(texts)
+        self.audiences.iter().map(String::as_str)
     }
 
     /// `exp`, without its fraction; dates after the year 2554 are [`UnixNanos::MAX`].
@@ -101,24 +109,23 @@ impl Claims {
 
     /// The scope tokens of `scope` and of `scp`, each a string with spaces (RFC 8693 §4.2) or a
     /// list. What is not a scope token by RFC 6749 §3.3 is left out, and so is what `scp` repeats.
-    pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        let scope = || self.members.get("scope").into_iter().flat_map(scope_tokens);
-        let scp = self.members.get("scp").into_iter().flat_map(scope_tokens);
-        scope().chain(scp.filter(move |token| scope().all(|other| other != *token)))
+    pub fn scopes(&self) -> &[String] {
+        &self.scopes
     }
 
     /// The member at `path`, member names from the top; `None` for an empty path.
-    pub fn get(&self, path: &[String]) -> Option<&Value> {
+    pub fn get(&self, path: &[String]) -> Option<Value> {
         let (first, rest) = path.split_first()?;
-        rest.iter()
-            .try_fold(self.members.get(first)?, |value, name| {
-                value.as_object()?.get(name)
-            })
+        let mut value = self.members.get(first)?.value()?;
+        for name in rest {
+            value = value.as_object_mut()?.remove(name)?;
+        }
+        Some(value)
     }
 
     /// A top-level claim that is a string.
-    pub fn string(&self, name: &str) -> Option<&str> {
-        self.members.get(name)?.as_str()
+    pub fn string(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.members.get(name)?.text()
     }
 
     /// `aud` has one of these.
@@ -170,9 +177,10 @@ impl Claims {
 
     /// Whoever sends it needs to prove no key besides, neither by DPoP nor by mutual TLS.
     pub(super) fn is_bearer(&self) -> bool {
-        self.members
-            .get("cnf")
-            .is_none_or(|cnf| cnf.get("jkt").is_none() && cnf.get("x5t#S256").is_none())
+        self.members.get("cnf").is_none_or(|cnf| {
+            let cnf = cnf.value();
+            cnf.is_some_and(|cnf| cnf.get("jkt").is_none() && cnf.get("x5t#S256").is_none())
+        })
     }
 }
 
@@ -185,9 +193,9 @@ impl fmt::Debug for Claims {
 
 /// The name if the claim is there but `read` refuses it.
 fn optional<'m, T>(
-    members: &'m Map<String, Value>,
+    members: &'m Object,
     name: &'static str,
-    read: impl FnOnce(&'m Value) -> Option<T>,
+    read: impl FnOnce(Raw<'m>) -> Option<T>,
 ) -> Result<Option<T>, &'static str> {
     match members.get(name) {
         None => Ok(None),
@@ -196,12 +204,11 @@ fn optional<'m, T>(
 }
 
 /// RFC 7519 §2: a number, which may have a fraction.
-fn numeric_date(value: &Value, round: fn(f64) -> f64) -> Option<UnixNanos> {
-    let number = value.as_number()?;
-    let seconds = match number.as_u64() {
+fn numeric_date(value: Raw<'_>, round: fn(f64) -> f64) -> Option<UnixNanos> {
+    let seconds = match value.whole_number() {
         Some(seconds) => seconds,
         None => {
-            let seconds = number.as_f64()?;
+            let seconds = value.number()?;
             // The cast is exact in this range.
             (0.0..=LAST_SECOND as f64)
                 .contains(&seconds)
@@ -211,35 +218,25 @@ fn numeric_date(value: &Value, round: fn(f64) -> f64) -> Option<UnixNanos> {
     (seconds <= LAST_SECOND).then_some(UnixNanos::from_secs(seconds))
 }
 
-fn is_audience(value: &Value) -> bool {
-    match value {
-        Value::String(_) => true,
-        Value::Array(list) => !list.is_empty() && list.iter().all(Value::is_string),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+/// A string, or the strings of a list of nothing else.
+fn texts(value: Raw<'_>) -> Option<Vec<String>> {
+    match value.text() {
+        Some(text) => Some(vec![text.into_owned()]),
+        None => value
+            .elements()?
+            .into_iter()
+            .map(|element| element.text().map(Cow::into_owned))
+            .collect(),
     }
 }
 
-fn is_scope(value: &Value) -> bool {
-    match value {
-        Value::String(_) => true,
-        Value::Array(list) => list.iter().all(Value::is_string),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
-    }
-}
-
-/// A string, or the strings of a list.
-fn texts(value: &Value) -> impl Iterator<Item = &str> {
-    let one = value.as_str();
-    let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    one.into_iter().chain(list.iter().filter_map(Value::as_str))
-}
-
-fn scope_tokens(value: &Value) -> impl Iterator<Item = &str> {
-    let one = value.as_str().unwrap_or_default();
-    let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    one.split(' ')
-        .chain(list.iter().filter_map(Value::as_str))
-        .filter(|token| is_scope_token(token))
+fn scope_tokens(value: Raw<'_>) -> Option<Vec<String>> {
+    let mut tokens = match value.text() {
+        Some(text) => text.split(' ').map(str::to_owned).collect(),
+        None => texts(value)?,
+    };
+    tokens.retain(|token| is_scope_token(token));
+    Some(tokens)
 }
 
 /// Byte for byte, except that a bare origin is the same with and without its trailing slash: URL

@@ -8,13 +8,11 @@
 #[cfg(test)]
 mod tests;
 
+use super::signature::Algorithm;
+use crate::json::Object;
+use crate::reason::Reason;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Value;
-
-use super::signature::Algorithm;
-use crate::json;
-use crate::reason::Reason;
 
 /// The longest `kid`, in bytes: far above a certificate's thumbprint or a URL in use.
 pub const MAX_KID_BYTES: usize = 512;
@@ -30,7 +28,7 @@ pub(super) struct Header {
 /// A compact JWS in its parts, none of them verified.
 pub(super) struct Jws {
     pub(super) header: Header,
-    pub(super) payload: Value,
+    pub(super) payload: Object,
     /// The two parts as they came, which is what is signed (RFC 7515 §5.2).
     pub(super) signing_input: Box<[u8]>,
     pub(super) signature: Vec<u8>,
@@ -41,8 +39,8 @@ impl Jws {
         let (signing_input, signature) = split_last(token).ok_or(Reason::TokenMalformed)?;
         let (header, payload) = split_last(signing_input).ok_or(Reason::TokenMalformed)?;
         // The header goes first: of a token of five parts it would be no base64.
-        let header = Header::from_json(decode_json(header)?)?;
-        let payload = decode_json(payload)?;
+        let header = Header::from_json(&decode_object(header)?)?;
+        let payload = decode_object(payload)?;
         let signature = decode(signature)?;
         Ok(Self {
             header,
@@ -54,14 +52,13 @@ impl Jws {
 }
 
 impl Header {
-    fn from_json(header: Value) -> Result<Self, Reason> {
-        let Value::Object(mut members) = header else {
-            return Err(Reason::TokenMalformed);
-        };
-        let mut text = |name| match members.remove(name) {
+    fn from_json(members: &Object) -> Result<Self, Reason> {
+        let text = |name| match members.get(name) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(Reason::TokenMalformed),
+            Some(value) => match value.text() {
+                Some(text) => Ok(Some(text.into_owned())),
+                None => Err(Reason::TokenMalformed),
+            },
         };
         let alg = text("alg")?.ok_or(Reason::TokenMalformed)?;
         let kid = text("kid")?;
@@ -69,7 +66,7 @@ impl Header {
         if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
             return Err(Reason::TokenMalformed);
         }
-        if members.contains_key("crit") {
+        if members.get("crit").is_some() {
             return Err(Reason::CriticalHeader);
         }
         let algorithm = Algorithm::from_name(&alg).ok_or(Reason::AlgorithmNotAllowed)?;
@@ -88,8 +85,8 @@ fn split_last(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((before, from_dot.split_first()?.1))
 }
 
-fn decode_json(part: &[u8]) -> Result<Value, Reason> {
-    json::parse(&decode(part)?).map_err(|_| Reason::TokenMalformed)
+fn decode_object(part: &[u8]) -> Result<Object, Reason> {
+    Object::parse(decode(part)?).ok_or(Reason::TokenMalformed)
 }
 
 /// Base64url (RFC 7515 §2). The engine refuses padding and bits behind the last byte.

@@ -151,7 +151,7 @@ impl UnverifiedToken {
             signing_input,
             signature,
         } = Jws::parse(token)?;
-        let claims = Claims::from_json(payload)?;
+        let claims = Claims::from_object(payload)?;
         Ok(Self {
             header,
             claims,

@@ -14,7 +14,7 @@ fn claims(changes: &[(&str, Value)]) -> Result<Claims, Reason> {
             claims[*name] = value.clone();
         }
     }
-    Claims::from_json(claims)
+    Claims::from_object(Object::parse(claims.to_string().into_bytes()).unwrap())
 }
 
 /// Stands for no claim at all.
@@ -76,12 +76,6 @@ fn registered_claims_have_their_types() {
             claims(&[(name, value.clone())]).err(),
             Some(Reason::ClaimsMalformed),
             "{name} {value}"
-        );
-    }
-    for payload in [json!(null), json!([]), json!("{}"), json!(1)] {
-        assert_eq!(
-            Claims::from_json(payload).err(),
-            Some(Reason::TokenMalformed)
         );
     }
     for (name, value) in [
@@ -302,7 +296,7 @@ fn scopes() {
         (vec![("scope", json!("a\tb c\u{a0}d \"e\" f"))], vec!["f"]),
     ] {
         let claims = claims(&changes).unwrap();
-        assert_eq!(claims.scopes().collect::<Vec<_>>(), expected, "{changes:?}");
+        assert_eq!(claims.scopes(), expected, "{changes:?}");
     }
 }
 
@@ -319,7 +313,7 @@ fn members_by_path() {
     .unwrap();
     let get = |path: &[&str]| {
         let path: Vec<String> = path.iter().map(|&name| name.to_owned()).collect();
-        claims.get(&path).cloned()
+        claims.get(&path)
     };
     assert_eq!(get(&["realm_access", "roles"]), Some(json!(["admin"])));
     assert_eq!(get(&["realm_access", "deep", "er"]), Some(json!(1)));
@@ -334,7 +328,7 @@ fn members_by_path() {
     ] {
         assert_eq!(get(path), None, "{path:?}");
     }
-    assert_eq!(claims.string("sub"), Some("alice"));
+    assert_eq!(claims.string("sub").as_deref(), Some("alice"));
     assert_eq!(claims.string("exp"), None);
     assert_eq!(claims.issuer(), "https://auth.example");
 }

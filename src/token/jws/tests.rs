@@ -29,17 +29,28 @@ fn the_parts() {
     assert_eq!(jws.header.algorithm, Algorithm::Es256);
     assert_eq!(jws.header.kid.as_deref(), Some(""));
     assert_eq!(jws.header.typ.as_deref(), Some("at+jwt"));
-    assert_eq!(jws.payload, json!({"a": 1}));
+    let payload: Vec<_> = jws
+        .payload
+        .iter()
+        .map(|(name, raw)| (name, raw.value()))
+        .collect();
+    assert_eq!(payload, [("a", Some(json!(1)))]);
     assert_eq!(jws.signature, b"signature");
     assert_eq!(
         *jws.signing_input,
         *token.rsplit_once('.').unwrap().0.as_bytes()
     );
-    let jws = parse(&compact(HEADER, "[]", b"")).unwrap();
+    let jws = parse(&compact(HEADER, "{}", b"")).unwrap();
     assert_eq!(
         (jws.header.kid, jws.header.typ, jws.signature),
         (None, None, vec![])
     );
+    for payload in ["null", "[]", "\"{}\"", "1", ""] {
+        assert_eq!(
+            parse(&compact(HEADER, payload, b"")).err(),
+            Some(Reason::TokenMalformed)
+        );
+    }
 }
 
 #[test]

@@ -445,7 +445,7 @@ impl Rows {
                 Verdict::of(rule.admits(claims, bindings)),
                 &rule.claim.to_string(),
                 show::list(values, "or"),
-                value(rule.claim.of(claims)),
+                value(rule.claim.of(claims).as_ref()),
             );
         }
     }
