@@ -20,7 +20,7 @@ use crate::resource::host::Authority;
 use crate::resource::path::{Bindings, RequestPath};
 use crate::resource::{self, Resource, Route};
 use crate::time::UnixNanos;
-use crate::token::cache::Key;
+use crate::token::cache::{Key, Keyed};
 use crate::token::{Claims, UnverifiedToken, VerifiedToken};
 use crate::trust::{Caller, Trust};
 
@@ -314,16 +314,17 @@ impl Request<'_> {
 
     /// Everything that a request must have to be allowed.
     fn authorize(&self, trust: &mut Trust, arrived: UnixNanos) -> Result<Granted, Stop> {
-        let caller = match self.recall(trust)? {
+        let key = self.key(&trust.keyed);
+        let caller = match self.recall(key, trust)? {
             Some(caller) => caller,
-            None => self.authenticate(trust, arrived)?,
+            None => self.authenticate(key, trust, arrived)?,
         };
         self.grant(caller)
     }
 
     /// Who sent these credentials, if that was found out before; a refusal, if they were forged.
-    fn recall(&self, trust: &mut Trust) -> Result<Option<Rc<Caller>>, Stop> {
-        let Some(key) = self.credentials() else {
+    fn recall(&self, key: Option<Key<'_>>, trust: &mut Trust) -> Result<Option<Rc<Caller>>, Stop> {
+        let Some(key) = key else {
             return Ok(None);
         };
         if let Some(caller) = trust.recall(key, self.now) {
@@ -340,15 +341,21 @@ impl Request<'_> {
         Err(Stop::from(refusal))
     }
 
-    /// Who sent the token.
-    fn authenticate(&self, trust: &mut Trust, arrived: UnixNanos) -> Result<Rc<Caller>, Stop> {
+    /// Who sent the token. Rare: kept out of the way of tokens that are known.
+    #[inline(never)]
+    fn authenticate(
+        &self,
+        key: Option<Key<'_>>,
+        trust: &mut Trust,
+        arrived: UnixNanos,
+    ) -> Result<Rc<Caller>, Stop> {
         let token = self.token()?;
         let (id, issuer) = self.issuer(&token)?;
         self.check(&token, id, issuer)?;
         let validity = token.unverified_claims().validity(&issuer.policy);
-        let token = self.verify(token, id, trust, arrived, validity.end)?;
+        let token = self.verify(token, id, key, trust, arrived, validity.end)?;
         let caller = Rc::new(self.caller(token.claims(), id));
-        if let Some(key) = self.credentials() {
+        if let Some(key) = key {
             trust.remember(key, token.key(), validity, &caller);
         }
         Ok(caller)
@@ -368,17 +375,13 @@ impl Request<'_> {
         Caller::new(claims, issuer, self.resource, self.bindings)
     }
 
-    /// The only `authorization`, as it came.
-    fn credentials(&self) -> Option<Key<'_>> {
+    /// What is remembered of the only `authorization` is remembered under this.
+    fn key(&self, keyed: &Keyed) -> Option<Key<'_>> {
         let mut values = self.head.values("authorization");
         let (Some(credentials), None) = (values.next(), values.next()) else {
             return None;
         };
-        Some(Key {
-            resource: self.id,
-            bindings: self.bindings,
-            credentials,
-        })
+        Some(keyed.key(self.id, self.bindings, credentials))
     }
 
     /// What this caller may do.
@@ -552,6 +555,7 @@ impl Request<'_> {
         &self,
         token: UnverifiedToken,
         id: IssuerId,
+        key: Option<Key<'_>>,
         trust: &mut Trust,
         arrived: UnixNanos,
         expires_at: UnixNanos,
@@ -564,7 +568,7 @@ impl Request<'_> {
             Found::Keys(candidates) => match token.verify(candidates, verifier.as_ref()) {
                 Ok(token) => return Ok(token),
                 Err(reason) => {
-                    if let Some(key) = self.credentials() {
+                    if let Some(key) = key {
                         trust.remember_forged(key, id, name, expires_at, self.now);
                     }
                     if kid.is_none() && trust.keys.handle_unverified(id, self.now) {
@@ -638,6 +642,7 @@ impl Request<'_> {
         Err(Stop::from(self.refusal(reason)))
     }
 
+    #[cold]
     fn refusal(&self, reason: Reason) -> Refusal {
         Refusal {
             reason,

@@ -58,14 +58,19 @@ impl Head {
 
     /// All values of a header, in order.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.pairs()
+        self.of_length(name.len())
             .filter(move |(other, _)| *other == name.as_bytes())
             .map(|(_, value)| value)
     }
 
     /// Whether the header is there.
     pub fn has(&self, name: &str) -> bool {
-        self.pairs().any(|(other, _)| other == name.as_bytes())
+        self.values(name).next().is_some()
+    }
+
+    /// The names of so many bytes, in order.
+    pub fn names_of_length(&self, bytes: usize) -> impl Iterator<Item = &[u8]> {
+        self.of_length(bytes).map(|(name, _)| name)
     }
 
     /// All names, in order; but for such as are not UTF-8, which no header of ours resembles.
@@ -74,8 +79,18 @@ impl Head {
             .filter_map(|(name, _)| std::str::from_utf8(name).ok())
     }
 
+    /// Lengths are compared where they stand: most headers are passed over by them.
+    fn of_length(&self, bytes: usize) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.parts(move |name| name.len() == bytes)
+    }
+
     fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.headers.iter().filter_map(|(name, value)| {
+        self.parts(|_| true)
+    }
+
+    fn parts(&self, which: impl Fn(&Range<usize>) -> bool) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let headers = self.headers.iter().filter(move |(name, _)| which(name));
+        headers.filter_map(|(name, value)| {
             Some((
                 self.bytes.get(name.clone())?,
                 self.bytes.get(value.clone())?,

@@ -21,7 +21,7 @@ use crate::resource::Resource;
 use crate::resource::path::Bindings;
 use crate::time::UnixNanos;
 use crate::token::Claims;
-use crate::token::cache::{Bounds, Cache, Key};
+use crate::token::cache::{Bounds, Cache, Key, Keyed};
 use crate::token::signature::SignatureVerifier;
 
 /// How many tokens with a wrong signature are remembered, and for how long.
@@ -36,6 +36,8 @@ pub struct Trust {
     /// The issuers' keys.
     pub keys: Keys,
     pub(crate) verifier: Box<dyn SignatureVerifier>,
+    /// Makes the keys under which tokens are remembered.
+    pub(crate) keyed: Keyed,
     verified: Cache<Verified>,
     forged: Cache<Forged>,
 }
@@ -162,6 +164,7 @@ impl Trust {
         Self {
             keys,
             verifier,
+            keyed: Keyed::default(),
             verified: Cache::new(verified),
             forged: Cache::new(forged),
         }

@@ -1,5 +1,6 @@
 //! What is changed in a request before it is forwarded: identity in, token out.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::Request;
@@ -12,7 +13,7 @@ use crate::trust::Caller;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
     /// Headers to remove: the token, and whatever a server could take for an identity header.
-    pub remove: Vec<String>,
+    pub remove: Vec<Cow<'static, str>>,
     /// Whose request it is: identity headers to set, in place of all of their name, and what
     /// filter state says.
     pub caller: Option<Rc<Caller>>,
@@ -45,21 +46,24 @@ impl Request<'_> {
         let is_set = |name: &str| {
             caller.is_some_and(|caller| caller.headers.iter().any(|(set, _)| **set == *name))
         };
-        let remove = self
-            .head
-            .names()
-            .filter(|name| {
-                (hides_token && *name == "authorization")
-                    || (reads_response && *name == "accept-encoding")
-                    || (self
-                        .resource
-                        .identity_headers
-                        .iter()
-                        .any(|header| folds_to(name, &header.name))
-                        && !is_set(name))
-            })
-            .map(str::to_owned)
-            .collect();
+        let mut remove = Vec::new();
+        if hides_token && self.head.has("authorization") {
+            remove.push(Cow::Borrowed("authorization"));
+        }
+        if reads_response && self.head.has("accept-encoding") {
+            remove.push(Cow::Borrowed("accept-encoding"));
+        }
+        for header in &self.resource.identity_headers {
+            for name in self.head.names_of_length(header.name.len()) {
+                if let Ok(name) = std::str::from_utf8(name)
+                    && folds_to(name, &header.name)
+                    && !is_set(name)
+                    && remove.iter().all(|removed| removed != name)
+                {
+                    remove.push(Cow::Owned(name.to_owned()));
+                }
+            }
+        }
         Edits {
             remove,
             caller: caller.map(Rc::clone),

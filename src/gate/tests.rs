@@ -521,7 +521,7 @@ fn a_claim_that_is_absent_leaves_no_header_of_the_clients() {
         .bearer(&token(&claims))
         .header("x-mcp-sub", "mallory")
         .allowed();
-    assert!(edits.remove.contains(&"x-mcp-sub".to_owned()));
+    assert!(edits.remove.contains(&"x-mcp-sub".into()));
     assert!(edits.headers().all(|(name, _)| name != "x-mcp-sub"));
 }
 
@@ -607,7 +607,7 @@ fn observing_refuses_nothing_and_still_strips_identity() {
     assert_eq!(
         edits,
         Edits {
-            remove: vec!["x-mcp-sub".to_owned()],
+            remove: vec!["x-mcp-sub".into()],
             ..Edits::default()
         }
     );
@@ -724,7 +724,7 @@ fn an_operation_needs_what_its_rules_ask_for() {
     for body in [&call("echo"), &call("append"), &list] {
         match with_operations().decide_with(body) {
             Decision::Allow(edits) => {
-                assert!(edits.remove.contains(&"authorization".to_owned()));
+                assert!(edits.remove.contains(&"authorization".into()));
                 assert!(edits.headers().any(|set| set == ("x-mcp-sub", "alice")));
             }
             other => panic!("{body}: {other:?}"),
@@ -852,7 +852,7 @@ fn filtering() -> Case {
 fn the_answer_to_a_list_is_read() {
     let lists = |case: &Case, body: &str| match case.decide_with(body) {
         Decision::Allow(edits) => {
-            assert!(edits.remove.contains(&"accept-encoding".to_owned()));
+            assert!(edits.remove.contains(&"accept-encoding".into()));
             edits.lists.is_some()
         }
         other => panic!("expected to be allowed, got {other:?}"),
@@ -873,7 +873,7 @@ fn who_only_observes_or_has_no_rules_reads_no_answers() {
         panic!("it is allowed")
     };
     assert_eq!(edits.lists, None);
-    assert!(!edits.remove.contains(&"accept-encoding".to_owned()));
+    assert!(!edits.remove.contains(&"accept-encoding".into()));
     let without = filtering().resource("operations", json!([]));
     assert_eq!(without.allowed().lists, None);
     assert_eq!(without.config().warnings.len(), 1);

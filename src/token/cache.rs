@@ -36,17 +36,44 @@ pub struct Bounds {
 #[derive(Clone, Copy, Debug)]
 pub struct Key<'a> {
     /// The resource that they are for.
-    pub resource: ResourceId,
+    resource: ResourceId,
     /// What the variables of its path stand for.
-    pub bindings: &'a Bindings,
+    bindings: &'a Bindings,
     /// The whole value of `authorization`.
-    pub credentials: &'a [u8],
+    credentials: &'a [u8],
+    hash: u64,
+}
+
+/// Makes the keys of all caches of a worker, with a hash of its own: nobody can choose credentials
+/// that collide.
+#[derive(Clone, Debug, Default)]
+pub struct Keyed(RandomState);
+
+impl Keyed {
+    /// The key for the whole value of `authorization`, and for what the variables of the resource's
+    /// path stand for.
+    pub fn key<'a>(
+        &self,
+        resource: ResourceId,
+        bindings: &'a Bindings,
+        credentials: &'a [u8],
+    ) -> Key<'a> {
+        let mut hasher = self.0.build_hasher();
+        hasher.write(credentials);
+        hasher.write_usize(resource.0);
+        bindings.hash(&mut hasher);
+        Key {
+            resource,
+            bindings,
+            credentials,
+            hash: hasher.finish(),
+        }
+    }
 }
 
 /// A memory of `V`s.
 pub struct Cache<V> {
     bounds: Bounds,
-    hasher: RandomState,
     /// Where the entry with a hash is. Another key of the same hash takes its place.
     slots: HashMap<u64, usize, BuildHasherDefault<HashItself>>,
     /// Freed entries are `None` until their queue has come to them.
@@ -79,11 +106,10 @@ impl<V> Entry<V> {
 }
 
 impl<V> Cache<V> {
-    /// An empty one, with a hash of its own: nobody can choose credentials that collide.
+    /// An empty one.
     pub fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
-            hasher: RandomState::new(),
             slots: HashMap::default(),
             entries: Vec::new(),
             free: Vec::new(),
@@ -97,10 +123,7 @@ impl<V> Cache<V> {
 
     /// What was remembered under `key`.
     pub fn get(&mut self, key: Key<'_>) -> Option<&V> {
-        if self.slots.is_empty() {
-            return None;
-        }
-        let slot = *self.slots.get(&self.hash(key))?;
+        let slot = *self.slots.get(&key.hash)?;
         let entry = self.entries.get_mut(slot)?.as_mut()?;
         if !entry.is_for(key) {
             return None;
@@ -119,7 +142,7 @@ impl<V> Cache<V> {
         if self.bounds.entries == 0 || Some(bytes) > largest {
             return;
         }
-        let hash = self.hash(key);
+        let hash = key.hash;
         self.forget(hash);
         while self.bytes.saturating_add(bytes) > self.bounds.bytes
             || (self.free.is_empty() && self.entries.len() >= self.bounds.entries)
@@ -158,7 +181,7 @@ impl<V> Cache<V> {
 
     /// Forgets what was remembered under `key`.
     pub fn remove(&mut self, key: Key<'_>) {
-        self.forget(self.hash(key));
+        self.forget(key.hash);
     }
 
     /// How many entries there are.
@@ -174,14 +197,6 @@ impl<V> Cache<V> {
     /// About how many bytes they take.
     pub fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    fn hash(&self, key: Key<'_>) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(key.credentials);
-        hasher.write_usize(key.resource.0);
-        key.bindings.hash(&mut hasher);
-        hasher.finish()
     }
 
     fn forget(&mut self, hash: u64) {

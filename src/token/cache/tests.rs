@@ -4,15 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn key<'a>(credentials: &'a [u8], bindings: &'a Bindings) -> Key<'a> {
-    Key {
-        resource: ResourceId(0),
-        bindings,
-        credentials,
-    }
-}
-
 struct Numbers {
+    keyed: Keyed,
     cache: Cache<u32>,
     bindings: Bindings,
 }
@@ -20,6 +13,7 @@ struct Numbers {
 impl Numbers {
     fn new(entries: usize, bytes: usize) -> Self {
         Self {
+            keyed: Keyed::default(),
             cache: Cache::new(Bounds { entries, bytes }),
             bindings: Bindings::default(),
         }
@@ -27,13 +21,18 @@ impl Numbers {
 
     fn insert(&mut self, number: u32) {
         let credentials = number.to_be_bytes();
-        self.cache
-            .insert(key(&credentials, &self.bindings), number, 0);
+        self.cache.insert(
+            self.keyed.key(ResourceId(0), &self.bindings, &credentials),
+            number,
+            0,
+        );
     }
 
     fn get(&mut self, number: u32) -> Option<u32> {
         let credentials = number.to_be_bytes();
-        self.cache.get(key(&credentials, &self.bindings)).copied()
+        self.cache
+            .get(self.keyed.key(ResourceId(0), &self.bindings, &credentials))
+            .copied()
     }
 
     /// What a worker does: look, and remember what it had to find out.
@@ -58,11 +57,9 @@ fn all_of_a_key_counts() {
     });
     let none = Bindings::default();
     let one = Bindings::from_iter([("t", "one")]);
-    let resource = |number, credentials, bindings| Key {
-        resource: ResourceId(number),
-        bindings,
-        credentials,
-    };
+    let keyed = Keyed::default();
+    let resource =
+        |number, credentials, bindings| keyed.key(ResourceId(number), bindings, credentials);
     cache.insert(resource(0, b"a".as_slice(), &none), 1, 0);
     assert_eq!(cache.get(resource(0, b"a", &none)), Some(&1));
     assert_eq!(cache.get(resource(0, b"b", &none)), None);
@@ -120,8 +117,9 @@ fn bytes_are_bounded() {
     let bindings = Bindings::default();
     let before = numbers.cache.len();
     let large = vec![0; 20_000];
-    numbers.cache.insert(key(&large, &bindings), 1, 0);
-    assert_eq!(numbers.cache.get(key(&large, &bindings)), None);
+    let key = numbers.keyed.key(ResourceId(0), &bindings, &large);
+    numbers.cache.insert(key, 1, 0);
+    assert_eq!(numbers.cache.get(key), None);
     assert_eq!(numbers.cache.len(), before);
 }
 
@@ -136,7 +134,10 @@ fn none_is_none() {
 fn shows_no_token() {
     let mut numbers = Numbers::new(10, 10_000);
     let bindings = Bindings::default();
-    numbers.cache.insert(key(b"Bearer secret", &bindings), 1, 0);
+    let key = numbers
+        .keyed
+        .key(ResourceId(0), &bindings, b"Bearer secret");
+    numbers.cache.insert(key, 1, 0);
     assert!(!format!("{:?}", numbers.cache).contains("secret"));
 }
 
@@ -150,12 +151,13 @@ proptest! {
         bytes in 0_usize..6000,
     ) {
         let mut numbers = Numbers::new(entries, bytes);
+        let keyed = numbers.keyed.clone();
         let mut model: HashMap<u32, u32> = HashMap::new();
         let bindings = Bindings::default();
         for (at, (step, number)) in steps.into_iter().enumerate() {
             let value = u32::try_from(at).unwrap();
             let credentials = number.to_be_bytes();
-            let key = key(&credentials, &bindings);
+            let key = keyed.key(ResourceId(0), &bindings, &credentials);
             match step {
                 0 | 1 => {
                     numbers.cache.insert(key, value, number as usize);
