@@ -8,9 +8,12 @@ use super::host;
 use crate::config::{Config, IssuerId, ResourceId};
 use crate::gate::Decision;
 use crate::keys::{Event, KeyStatus};
+use crate::reason::Reason;
 
 /// In the order of `Metrics::decided`.
 const DECISIONS: [&str; 5] = ["pass", "answer", "allow", "refuse", "observe"];
+/// The place of `refuse`.
+const REFUSE: usize = 3;
 
 /// The metrics of one worker. Series are bounded: labels come from the configuration and from
 /// closed sets.
@@ -30,7 +33,7 @@ enum Series {
     Requests(&'static str),
     Refused {
         reason: &'static str,
-        resource: ResourceId,
+        resource: Option<ResourceId>,
         issuer: Option<IssuerId>,
     },
     Fetches {
@@ -58,22 +61,41 @@ impl Metrics {
             Decision::Pass => 0,
             Decision::Answer(_) => 1,
             Decision::Allow(_) => 2,
-            Decision::Refuse(..) => 3,
+            Decision::Refuse(..) => REFUSE,
             Decision::Observe(..) => 4,
             Decision::Wait(_) | Decision::ReadBody(_) => return,
         };
+        self.count_decided(at);
+        if let Decision::Refuse(refusal, _) | Decision::Observe(refusal, _) = decision {
+            self.count_refused(refusal.reason, Some(refusal.resource), refusal.issuer);
+        }
+    }
+
+    /// A request that the host did not let the filter judge.
+    pub(super) fn count_internal(&mut self) {
+        self.count_decided(REFUSE);
+        self.count_refused(Reason::Internal, None, None);
+    }
+
+    fn count_decided(&mut self, at: usize) {
         if let Some(count) = self.decided.get_mut(at) {
             *count = count.saturating_add(1);
         }
-        if let Decision::Refuse(refusal, _) | Decision::Observe(refusal, _) = decision {
-            let series = Series::Refused {
-                reason: refusal.reason.label(),
-                resource: refusal.resource,
-                issuer: refusal.issuer,
-            };
-            let count = self.refused.entry(series).or_default();
-            *count = count.saturating_add(1);
-        }
+    }
+
+    fn count_refused(
+        &mut self,
+        reason: Reason,
+        resource: Option<ResourceId>,
+        issuer: Option<IssuerId>,
+    ) {
+        let series = Series::Refused {
+            reason: reason.label(),
+            resource,
+            issuer,
+        };
+        let count = self.refused.entry(series).or_default();
+        *count = count.saturating_add(1);
     }
 
     /// Tells the host what was counted.
@@ -181,8 +203,8 @@ impl Series {
                 resource,
                 issuer: id,
             } => {
-                let resource = config
-                    .resource(resource)
+                let resource = resource
+                    .and_then(|id| config.resource(id))
                     .map(|resource| label(&resource.label))
                     .unwrap_or_default();
                 let issuer = id.map(issuer).unwrap_or_default();

@@ -12,6 +12,7 @@ use super::response::Part;
 use super::root::Shared;
 use super::worker::{Phase, Worker};
 use crate::held::StreamId;
+use crate::reason::Reason;
 
 pub(super) struct Stream {
     id: StreamId,
@@ -86,6 +87,7 @@ impl HttpContext for Stream {
         };
         if !decided {
             error!("a request came without a configuration: it is refused");
+            host::mark_reason(Reason::Internal.label());
             if host::send(&crate::reply::internal()).is_err() {
                 error!("the host did not send a response; the request stays stopped");
             }

@@ -366,8 +366,10 @@ impl Worker {
     }
 
     /// The host failed: the request was not judged, so it does not pass.
-    pub(super) fn give_up(&self, phase: &Rc<Cell<Phase>>) {
+    pub(super) fn give_up(&mut self, phase: &Rc<Cell<Phase>>) {
         phase.set(Phase::Stopped);
+        self.metrics.count_internal();
+        host::mark_reason(Reason::Internal.label());
         error!("a host call failed: the request is refused");
         self.send(&crate::reply::internal());
     }

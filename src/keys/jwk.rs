@@ -263,6 +263,13 @@ pub enum SkipReason {
     },
 }
 
+impl SkipReason {
+    /// Whether something is wrong with the key, or it is only for another purpose.
+    pub const fn is_fault(&self) -> bool {
+        !matches!(self, Self::NotForSignatures | Self::NotForVerification)
+    }
+}
+
 impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

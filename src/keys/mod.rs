@@ -123,7 +123,7 @@ pub enum Event {
         /// How often since this was last told.
         verdicts: u64,
     },
-    /// A key of the set cannot be used.
+    /// Something is wrong with a key of the set.
     KeySkipped(jwk::SkippedKey),
     /// The metadata that is to be mirrored could not be fetched; the next try is after `retry_in`.
     MetadataFailed {

@@ -539,3 +539,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn only_keys_that_something_is_wrong_with_are_news() {
+    let key = |changes: serde_json::Value| {
+        let mut key = serde_json::json!({"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": X});
+        for (name, value) in changes.as_object().unwrap() {
+            key[name] = value.clone();
+        }
+        key
+    };
+    let mut world = World::with_uri();
+    let fetches = world.tick();
+    let set = serde_json::json!({"keys": [
+        key(serde_json::json!({"use": "enc"})),
+        key(serde_json::json!({"key_ops": ["sign"]})),
+        key(serde_json::json!({"crv": "X25519"})),
+        key(serde_json::json!({})),
+    ]});
+    world.answer(&fetches[0], ok(set.to_string().into_bytes()));
+    let mut skipped = Vec::new();
+    while let Some(command) = world.keys.next_command() {
+        if let Command::Report(_, Event::KeySkipped(key)) = command {
+            skipped.push(key.index);
+        }
+    }
+    assert_eq!(skipped, [2]);
+    assert_eq!(world.find("k"), Seen::Known);
+}

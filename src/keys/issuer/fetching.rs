@@ -173,7 +173,8 @@ impl RemoteIssuer {
             Ok(parsed) => parsed,
             Err(error) => return self.fail(FetchError::KeySet(error), now, outbox),
         };
-        for key in skipped {
+        // Keys for encryption stand beside the others in many a set (Keycloak's): no news.
+        for key in skipped.into_iter().filter(|key| key.why.is_fault()) {
             outbox.report(Event::KeySkipped(key));
         }
         // A server that lost its keys says so by an empty set; the last good ones still bind it.
