@@ -85,3 +85,18 @@ def test_only_what_is_configured_is_told(module: Path) -> None:
     first, again = wasm_host.run(module, quiet, [request("/mcp", mint())] * 2, now=int(time.time()))
     assert first.state == again.state == {"mcp_auth": "allow"}
     assert dict(again.calls) == READ_HEAD | {"set_property": 1}
+
+
+@pytest.mark.parametrize("call", ["get_header_map_value", "get_header_map_pairs", "set_property"])
+def test_what_the_host_does_not_let_be_judged_is_refused(module: Path, call: str) -> None:
+    requests = [request("/mcp", mint())]
+    (outcome,) = wasm_host.run(
+        module, configuration(), requests, now=int(time.time()), fails=[call]
+    )
+    assert outcome.paused
+    assert outcome.reply is not None
+    assert outcome.reply["status"] == 503
+    assert "www-authenticate" not in dict(outcome.reply["headers"])
+    # Where filter state is what fails, nobody can be told.
+    told = {} if call == "set_property" else {"mcp_auth_reason": "internal"}
+    assert outcome.state == told

@@ -46,25 +46,22 @@ pub(super) fn configuration() -> Result<Vec<u8>> {
 
 /// A single request header: for the path, and the authority where hosts matter.
 pub(super) fn request_header(name: &str) -> Result<Option<Vec<u8>>> {
-    hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name).map_err(|_| HostError)
+    raw::header(MapType::HttpRequestHeaders, name)
 }
 
 pub(super) fn request_head() -> Result<Head> {
-    raw::header_map(MapType::HttpRequestHeaders)
-        .and_then(Head::from_pairs)
-        .ok_or(HostError)
+    head(MapType::HttpRequestHeaders)
 }
 
 pub(super) fn edit_request(edits: &Edits) -> Result<()> {
     for name in &edits.remove {
-        hostcalls::remove_map_value(MapType::HttpRequestHeaders, name).map_err(|_| HostError)?;
+        raw::remove_header(MapType::HttpRequestHeaders, name)?;
     }
     for (fact, value) in edits.facts() {
-        hostcalls::set_property(vec![fact], Some(value.as_bytes())).map_err(|_| HostError)?;
+        raw::set_property(fact, value.as_bytes())?;
     }
     for (name, value) in edits.headers() {
-        hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value.as_bytes()))
-            .map_err(|_| HostError)?;
+        raw::replace_header(MapType::HttpRequestHeaders, name, value.as_bytes())?;
     }
     Ok(())
 }
@@ -74,12 +71,12 @@ pub(super) fn mark(mark: Mark) -> Result<()> {
         Mark::Allow => b"allow",
         Mark::Pass => b"pass",
     };
-    hostcalls::set_property(vec!["mcp_auth"], Some(value)).map_err(|_| HostError)
+    raw::set_property("mcp_auth", value)
 }
 
 /// Why a request was, or in observe mode would have been, refused: for access logs.
 pub(super) fn mark_reason(reason: &str) {
-    if hostcalls::set_property(vec!["mcp_auth_reason"], Some(reason.as_bytes())).is_err() {
+    if raw::set_property("mcp_auth_reason", reason.as_bytes()).is_err() {
         error!("the host refused filter state for a reason");
     }
 }
@@ -140,15 +137,14 @@ pub(super) fn fetch_outcome(headers: usize, body_bytes: usize) -> FetchOutcome {
     if body_bytes > MAX_RESPONSE_BYTES {
         return FetchOutcome::TooLarge;
     }
-    let status = hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status")
+    let status = raw::header(MapType::HttpCallResponseHeaders, ":status")
         .ok()
         .flatten()
         .and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
-    let cache_control =
-        hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, "cache-control")
-            .ok()
-            .flatten()
-            .unwrap_or_default();
+    let cache_control = raw::header(MapType::HttpCallResponseHeaders, "cache-control")
+        .ok()
+        .flatten()
+        .unwrap_or_default();
     let body = if body_bytes == 0 {
         Some(Vec::new())
     } else {
@@ -184,14 +180,16 @@ pub(super) fn request_body(start: usize, bytes: usize) -> Result<Vec<u8>> {
 }
 
 pub(super) fn response_head() -> Result<Head> {
-    raw::header_map(MapType::HttpResponseHeaders)
-        .and_then(Head::from_pairs)
-        .ok_or(HostError)
+    head(MapType::HttpResponseHeaders)
+}
+
+fn head(map: MapType) -> Result<Head> {
+    Head::from_pairs(raw::header_map(map)?).ok_or(HostError)
 }
 
 pub(super) fn remove_response_headers(names: &[&str]) {
     for name in names {
-        if hostcalls::remove_map_value(MapType::HttpResponseHeaders, name).is_err() {
+        if raw::remove_header(MapType::HttpResponseHeaders, name).is_err() {
             error!("the host did not remove a response header");
         }
     }

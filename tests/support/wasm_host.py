@@ -30,13 +30,18 @@ def run(
     requests: Sequence[Sequence[tuple[str, str]]],
     *,
     now: int,
+    fails: Sequence[str] = (),
 ) -> list[Outcome]:
-    """Sends these requests, one after the other, to one instance of the module."""
+    """Sends these requests, one after the other, to one instance of the module, while these calls
+    fail."""
     scenario = {
         "module": str(module),
         "configuration": configuration,
         "time": now,
-        "requests": [{"headers": headers, "ends": True} for headers in requests],
+        "requests": [
+            {"headers": headers, "ends": True, "fails": [f"proxy_{name}" for name in fails]}
+            for headers in requests
+        ],
     }
     done = subprocess.run(
         [paths.node_binary(), _HOST], input=json.dumps(scenario), capture_output=True, text=True, timeout=60

@@ -2,14 +2,16 @@
 //
 // It runs the real module on V8, as Envoy does, and knows just what the filter calls. Reads a
 // scenario as JSON from standard input: {module, configuration, requests: [{name, headers, repeat,
-// ends}], time}. Writes JSON: for each request the action, the answer if there is one, and the host
-// calls by name; with `repeat`, nanoseconds for each of so many further runs.
+// ends, fails}], time}; what a request `fails` are calls that end in an internal failure. Writes
+// JSON: for each request the action, the answer if there is one, and the host calls by name; with
+// `repeat`, nanoseconds for each of so many further runs.
 
 import { readFileSync } from "node:fs";
 import { createPublicKey, verify, webcrypto } from "node:crypto";
 
 const OK = 0;
 const NOT_FOUND = 1;
+const INTERNAL_FAILURE = 10;
 const UNIMPLEMENTED = 12;
 const REQUEST_HEADERS = 0;
 const PLUGIN_CONFIGURATION = 7;
@@ -19,6 +21,7 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 let calls = {};
+let failing = [];
 let headers = [];
 let encodedHeaders = null;
 let reply = null;
@@ -151,6 +154,7 @@ const host = {
 const counted = new Proxy(host, {
   get: (target, name) => (...args) => {
     calls[name] = (calls[name] ?? 0) + 1;
+    if (failing.includes(name)) return INTERNAL_FAILURE;
     return target[name] ? target[name](...args) : UNIMPLEMENTED;
   },
 });
@@ -191,6 +195,7 @@ let context = ROOT;
 function run(request) {
   const id = ++context;
   headers = request.headers;
+  failing = request.fails ?? [];
   encodedHeaders = request.encoded;
   exports.proxy_on_context_create(id, ROOT);
   const action = exports.proxy_on_request_headers(id, headers.length, request.ends ? 1 : 0);
