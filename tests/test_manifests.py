@@ -153,6 +153,7 @@ def test_the_examples_are_found() -> None:
         "istio/filter-envoyfilter.yaml",
         "istio/filter-wasmplugin.yaml",
         "istio/filter.yaml",
+        "observability/tracing.yaml",
         "xds/listeners.yaml",
     }
 

@@ -15,6 +15,7 @@ GOOD = tokens.mint(
         "iss": "https://auth.example.com",
         "aud": "https://mcp.example.com/mcp",
         "scope": "mcp:read",
+        "exp": {"$now": 3600},
     }
 )
 

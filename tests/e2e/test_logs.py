@@ -16,6 +16,8 @@ CLAIMS = {
     "iss": "https://auth.example.com",
     "aud": "https://mcp.example.com/mcp",
     "scope": "mcp:read",
+    # Longer than the whole suite takes.
+    "exp": {"$now": 7200},
 }
 GOOD = tokens.mint({}, CLAIMS)
 FORGED = tokens.mint({"damage": "signature"}, CLAIMS)

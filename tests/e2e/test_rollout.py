@@ -23,7 +23,9 @@ from support.waiting import until
 Json = dict[str, Any]
 
 ISSUER, RESOURCE = "https://auth.example.com", "https://mcp.example.com/mcp"
-GOOD = tokens.mint(defaults={"iss": ISSUER, "aud": RESOURCE, "scope": "mcp:read"})
+# Longer than the whole suite takes.
+LASTING = {"exp": {"$now": 7200}}
+GOOD = tokens.mint(defaults={"iss": ISSUER, "aud": RESOURCE, "scope": "mcp:read", **LASTING})
 ENFORCE: Json = {
     "issuers": [{"issuer": ISSUER, "jwks": tokens.jwks(["rsa-1"])}],
     "resources": [{"resource": RESOURCE, "scopes": ["mcp:read"]}],
