@@ -101,7 +101,7 @@ def _measure(names: list[str], module: Path, directory: Path, count: int, second
 
     directory.mkdir(parents=True, exist_ok=True)
     configuration = filter_configuration(directory, module)
-    all_contenders = contenders(module, configuration)
+    all_contenders = contenders(module, configuration, directory)
     tokens = Tokens(directory)
     results: Json = {
         "machine": machine.described(module),

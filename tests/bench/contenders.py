@@ -16,6 +16,7 @@ from typing import Any
 from support import envoy
 from support.bootstrap import Json, Listener
 
+from . import floor
 from .minting import ISSUER, RESOURCE, jwks
 
 METADATA_PATH = "/.well-known/oauth-protected-resource/mcp"
@@ -24,6 +25,8 @@ METADATA_PATH = "/.well-known/oauth-protected-resource/mcp"
 CACHED_TOKENS = 20_000
 
 _IDENTITY = {"sub": "x-mcp-sub", "client_id": "x-mcp-client-id", "scope": "x-mcp-scope"}
+
+_FLOOR = "a filter that only makes this one's calls"
 
 _ROUTES: Json = {
     "name": "local",
@@ -48,8 +51,10 @@ class Contender:
     listener: Callable[[], Listener]
 
 
-def contenders(module: Path, configuration: Json) -> Mapping[str, Contender]:
-    """All of them by name; the configuration is the filter's."""
+def contenders(module: Path, configuration: Json, directory: Path) -> Mapping[str, Contender]:
+    """All of them by name; the configuration is the filter's, the directory for what they need."""
+    calls = floor.for_a_known_token(directory / "floor.wasm", list(_IDENTITY.values()))
+    fewer_calls = floor.for_a_foreign_path(directory / "floor-foreign.wasm")
 
     def ours(interlock: bool) -> Callable[[], Listener]:
         return lambda: _listener(wasm=module, configuration=configuration, interlock=interlock)
@@ -63,6 +68,8 @@ def contenders(module: Path, configuration: Json) -> Mapping[str, Contender]:
             "jwt_authn, cache", lambda: _listener(before=[_jwt_authn(cached_tokens=CACHED_TOKENS)])
         ),
         "ours": Contender("this filter", ours(interlock=False)),
+        "floor": Contender(_FLOOR, lambda: _listener(wasm=calls, interlock=False)),
+        "floor-foreign": Contender(_FLOOR, lambda: _listener(wasm=fewer_calls, interlock=False)),
         "ours-interlock": Contender("this filter, interlock", ours(interlock=True)),
     }
 

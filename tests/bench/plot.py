@@ -14,6 +14,8 @@ _COLOURS = {
     "none": "#8a8f98",
     "native": "#d1495b",
     "native-cached": "#edae49",
+    "floor": "#9b7ede",
+    "floor-foreign": "#9b7ede",
     "ours": "#00798c",
     "ours-interlock": "#7fc4cf",
 }
@@ -59,7 +61,9 @@ def _lines(results: Json) -> Iterator[str]:
         "#555b66",
     )
     at = 16.0
-    for contender, title in results["contenders"].items():
+    # The two floors are one to the reader.
+    titles = {title: contender for contender, title in results["contenders"].items()}
+    for title, contender in titles.items():
         yield f'<circle cx="{at:.1f}" cy="24" r="5" fill="{_COLOURS[contender]}"/>'
         yield _text(round(at + 11, 1), 28, title, "start", "#22262e")
         at += 34 + 7.2 * len(title)

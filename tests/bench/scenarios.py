@@ -87,7 +87,7 @@ def scenarios() -> Mapping[str, Callable[[Tokens], Scenario]]:
             tokens,
             "one-token",
             "one token, again and again",
-            contenders=("none", "native", "native-cached", "ours", "ours-interlock"),
+            contenders=("none", "native", "native-cached", "floor", "ours", "ours-interlock"),
         ),
         "rotation": _rotation,
     }
@@ -109,7 +109,7 @@ def scenarios() -> Mapping[str, Callable[[Tokens], Scenario]]:
             "foreign",
             "a path of no resource",
             Traffic("/health"),
-            ("none", "native-cached", "ours", "ours-interlock"),
+            ("none", "native-cached", "floor-foreign", "ours", "ours-interlock"),
         ),
     }
     for headers in (30, 100):
@@ -149,7 +149,7 @@ def _rotation(tokens: Tokens) -> Scenario:
         "rotation",
         f"{ROTATED:,} tokens in rotation",
         traffic,
-        ("none", "native", "native-cached", "ours"),
+        ("none", "native", "native-cached", "floor", "ours"),
         traffic,
         warm_up_laps=1,
     )
