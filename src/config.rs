@@ -9,9 +9,13 @@ mod raw;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::fmt;
 use std::time::Duration;
+
+use serde::Deserialize as _;
+use tree::Node;
 
 use crate::keys::jwk::KeySet;
 use crate::resource::Resource;
@@ -125,7 +129,9 @@ pub struct KeyTimings {
 pub enum ConfigError {
     /// There is no configuration at all.
     Empty,
-    /// Not JSON, or not of the shape: an unknown or missing field, or a wrong type.
+    /// Not JSON: what is wrong, with line and column.
+    NotJson(String),
+    /// Not of the shape: an unknown or missing field, one that comes twice, or a wrong type.
     Shape {
         /// The path of the field, such as `resources[0].scopes`; `.` for the whole.
         field: String,
@@ -150,6 +156,10 @@ impl fmt::Display for ConfigError {
                 f,
                 "configuration: found nothing; allowed: a JSON object with `issuers` and `resources`"
             ),
+            Self::NotJson(problem) => write!(
+                f,
+                "configuration: found no JSON ({problem}); allowed: a JSON object with `issuers` and `resources`"
+            ),
             Self::Shape { field, problem } => write!(f, "configuration field `{field}`: {problem}"),
             Self::Value {
                 field,
@@ -173,17 +183,11 @@ impl Config {
         if json.iter().all(u8::is_ascii_whitespace) {
             return Err(ConfigError::Empty);
         }
-        let mut deserializer = serde_json::Deserializer::from_slice(json);
-        let raw: raw::Config =
-            serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-                ConfigError::Shape {
-                    field: error.path().to_string(),
-                    problem: error.inner().to_string(),
-                }
-            })?;
-        deserializer.end().map_err(|error| ConfigError::Shape {
-            field: ".".to_owned(),
-            problem: error.to_string(),
+        let tree: Node = serde_json::from_slice(json)
+            .map_err(|error| ConfigError::NotJson(error.to_string()))?;
+        let raw = raw::Config::deserialize(tree).map_err(|error| ConfigError::Shape {
+            field: error.path(),
+            problem: error.problem(),
         })?;
         build::config(raw)
     }

@@ -90,14 +90,13 @@ pub(super) fn config(raw: raw::Config) -> Result<Config> {
         }
         resources.push(resource);
     }
-    let mut by_specificity: Vec<ResourceId> = (0..resources.len()).map(ResourceId).collect();
-    by_specificity.sort_by_key(|id| {
-        std::cmp::Reverse(
-            resources
-                .get(id.0)
-                .map(|resource| resource.pattern.specificity()),
-        )
-    });
+    let specificity = |id: &ResourceId| resources.get(id.0).map(|one| one.pattern.specificity());
+    let mut by_specificity = Vec::with_capacity(resources.len());
+    for id in (0..resources.len()).map(ResourceId) {
+        let mut others = by_specificity.iter();
+        let at = others.position(|other| specificity(other) < specificity(&id));
+        by_specificity.insert(at.unwrap_or(by_specificity.len()), id);
+    }
     Ok(Config {
         enabled: raw.enabled,
         mode: match raw.mode {

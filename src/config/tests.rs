@@ -81,6 +81,41 @@ fn the_smallest_configuration_has_the_stated_defaults() {
     );
 }
 
+#[test]
+fn what_is_no_json_is_said_to_be_none() {
+    for (text, says) in [
+        ("{", "EOF while parsing an object at line 1 column 1"),
+        ("{} {}", "trailing characters at line 1 column 4"),
+        ("issuers: []", "expected value at line 1 column 1"),
+    ] {
+        let error = Config::parse(text.as_bytes()).unwrap_err();
+        assert_eq!(error, ConfigError::NotJson(says.to_owned()));
+        assert!(error.to_string().contains(says));
+    }
+    assert_eq!(Config::parse(b" \n").unwrap_err(), ConfigError::Empty);
+}
+
+#[test]
+fn a_name_that_comes_twice_is_an_error() {
+    for (text, named) in [
+        (r#"{"issuers":[],"issuers":[],"resources":[]}"#, "issuers"),
+        (
+            r#"{"issuers":[{"issuer":"a","issuer":"b"}],"resources":[]}"#,
+            "issuers[0].issuer",
+        ),
+        (
+            r#"{"issuers":[],"resources":[{"resource":"a","scope_hierarchy":{"x":[],"x":["y"]}}]}"#,
+            "resources[0].scope_hierarchy.x",
+        ),
+    ] {
+        let Err(ConfigError::Shape { field, problem }) = Config::parse(text.as_bytes()) else {
+            panic!("{text}");
+        };
+        assert_eq!(field, named);
+        assert!(problem.starts_with("duplicate field"), "{problem}");
+    }
+}
+
 /// Broken configurations, each with the field that the error names, and a part of what it says.
 fn broken() -> Vec<(Value, &'static str, &'static str)> {
     vec![

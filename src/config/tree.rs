@@ -1,0 +1,286 @@
+//! The configuration as a tree of JSON, which serde reads with the path of each field at hand.
+//!
+//! Types are read from one kind of deserializer: what each of them costs in code, it costs once.
+
+use std::fmt;
+
+use serde::de::value::{StrDeserializer, StringDeserializer};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IntoDeserializer as _, MapAccess, SeqAccess,
+    Unexpected, Visitor,
+};
+use serde::{Deserialize, forward_to_deserialize_any};
+use serde_json::Number;
+
+/// A JSON value in which names may come twice: whether they may is for its reader to say.
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    Null,
+    Flag(bool),
+    Number(Number),
+    Text(String),
+    List(Vec<Self>),
+    Members(Vec<(String, Self)>),
+}
+
+/// What is wrong with which field.
+#[derive(Debug)]
+pub(super) struct FieldError {
+    /// Outwards from the field.
+    steps: Vec<Step>,
+    problem: String,
+}
+
+#[derive(Debug)]
+enum Step {
+    Name(String),
+    Place(usize),
+}
+
+impl FieldError {
+    /// The field, such as `resources[0].scopes`; `.` for the whole.
+    pub(super) fn path(&self) -> String {
+        let mut path = String::new();
+        for step in self.steps.iter().rev() {
+            match step {
+                Step::Name(name) => {
+                    if !path.is_empty() {
+                        path.push('.');
+                    }
+                    path.push_str(name);
+                }
+                Step::Place(at) => path.push_str(&format!("[{at}]")),
+            }
+        }
+        if path.is_empty() {
+            path.push('.');
+        }
+        path
+    }
+
+    /// What is wrong.
+    pub(super) fn problem(self) -> String {
+        self.problem
+    }
+
+    #[cold]
+    fn within(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem)
+    }
+}
+
+impl std::error::Error for FieldError {}
+
+impl serde::de::Error for FieldError {
+    #[cold]
+    fn custom<T: fmt::Display>(problem: T) -> Self {
+        Self {
+            steps: Vec::new(),
+            problem: problem.to_string(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Anything)
+    }
+}
+
+struct Anything;
+
+impl<'de> Visitor<'de> for Anything {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Flag(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
+        Ok(Node::Number(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Number(value.into()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Node, E> {
+        let number = Number::from_f64(value).map(Node::Number);
+        number.ok_or_else(|| E::custom("not a finite number"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
+        Ok(Node::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
+        let mut list = Vec::new();
+        while let Some(element) = access.next_element()? {
+            list.push(element);
+        }
+        Ok(Node::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = access.next_entry()? {
+            members.push(member);
+        }
+        Ok(Node::Members(members))
+    }
+}
+
+impl<'de> Deserializer<'de> for Node {
+    type Error = FieldError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        match self {
+            Self::Null => visitor.visit_unit(),
+            Self::Flag(flag) => visitor.visit_bool(flag),
+            Self::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+                (Some(number), _, _) => visitor.visit_u64(number),
+                (None, Some(number), _) => visitor.visit_i64(number),
+                (None, None, Some(number)) => visitor.visit_f64(number),
+                (None, None, None) => Err(FieldError::custom("not a number")),
+            },
+            Self::Text(text) => visitor.visit_string(text),
+            Self::List(list) => visitor.visit_seq(Elements {
+                rest: list.into_iter(),
+                at: 0,
+            }),
+            Self::Members(members) => visitor.visit_map(Members {
+                seen: Vec::with_capacity(members.len()),
+                rest: members.into_iter(),
+                value: None,
+            }),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        match self {
+            Self::Null => visitor.visit_none(),
+            value => visitor.visit_some(value),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, FieldError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    /// Only those whose variants are names.
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, FieldError> {
+        match self {
+            Self::Text(text) => {
+                let name: StrDeserializer<'_, FieldError> = text.as_str().into_deserializer();
+                visitor.visit_enum(name)
+            }
+            other => Err(FieldError::invalid_type(other.unexpected(), &"a string")),
+        }
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+impl Node {
+    fn unexpected(&self) -> Unexpected<'_> {
+        match self {
+            Self::Null => Unexpected::Unit,
+            Self::Flag(flag) => Unexpected::Bool(*flag),
+            Self::Number(_) => Unexpected::Other("number"),
+            Self::Text(text) => Unexpected::Str(text),
+            Self::List(_) => Unexpected::Seq,
+            Self::Members(_) => Unexpected::Map,
+        }
+    }
+}
+
+struct Elements {
+    rest: std::vec::IntoIter<Node>,
+    at: usize,
+}
+
+impl<'de> SeqAccess<'de> for Elements {
+    type Error = FieldError;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, FieldError> {
+        let Some(element) = self.rest.next() else {
+            return Ok(None);
+        };
+        let at = self.at;
+        self.at = at.saturating_add(1);
+        let value = seed.deserialize(element);
+        value
+            .map(Some)
+            .map_err(|error| error.within(Step::Place(at)))
+    }
+}
+
+struct Members {
+    rest: std::vec::IntoIter<(String, Node)>,
+    seen: Vec<String>,
+    value: Option<Node>,
+}
+
+impl<'de> MapAccess<'de> for Members {
+    type Error = FieldError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, FieldError> {
+        let Some((name, value)) = self.rest.next() else {
+            return Ok(None);
+        };
+        let key = if self.seen.contains(&name) {
+            Err(FieldError::custom(format_args!("duplicate field `{name}`")))
+        } else {
+            let name: StringDeserializer<FieldError> = name.clone().into_deserializer();
+            seed.deserialize(name)
+        };
+        let key = key.map_err(|error| error.within(Step::Name(name.clone())))?;
+        self.value = Some(value);
+        self.seen.push(name);
+        Ok(Some(key))
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<T::Value, FieldError> {
+        let value = self.value.take().unwrap_or(Node::Null);
+        seed.deserialize(value).map_err(|error| {
+            let name = self.seen.last().cloned().unwrap_or_default();
+            error.within(Step::Name(name))
+        })
+    }
+}
