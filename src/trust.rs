@@ -203,7 +203,8 @@ impl Trust {
         now: UnixNanos,
     ) -> Option<(IssuerId, Option<String>)> {
         let known = self.forged.get(key)?;
-        if known.known.contains(&now) && self.keys.generation(known.issuer) == known.generation {
+        let (issuer, generation) = (known.issuer, known.generation);
+        if known.known.contains(&now) && self.keys.disowns(issuer, generation, now) {
             return Some((known.issuer, known.kid.clone()));
         }
         self.forged.remove(key);

@@ -188,6 +188,16 @@ impl RemoteIssuer {
         self.generation
     }
 
+    /// Whether a token that no key of this generation had signed may still be taken for forged.
+    pub(super) fn disowns(&mut self, generation: u64, now: UnixNanos) -> bool {
+        self.heed_backward_jump(now);
+        if generation != self.generation || self.unusable(now).is_some() {
+            return false;
+        }
+        self.count_verdict(now);
+        true
+    }
+
     /// A key that the set lacks is refused only if the issuer was asked after its token had come.
     fn find_unknown(
         &mut self,

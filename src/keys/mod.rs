@@ -270,6 +270,16 @@ impl Keys {
         }
     }
 
+    /// Whether a token that no key of `issuer` had signed at a [`generation`](Self::generation) may
+    /// still be taken for forged: no key has come or gone, and the set is not too old.
+    pub fn disowns(&mut self, issuer: IssuerId, generation: u64, now: UnixNanos) -> bool {
+        match self.issuers.get_mut(issuer.0) {
+            Some(IssuerKeys::Remote(remote)) => remote.disowns(generation, now),
+            Some(IssuerKeys::Still) => true,
+            None => false,
+        }
+    }
+
     /// A token without `kid` fitted keys of `issuer`, but none of them had signed it: perhaps the
     /// keys were replaced. `true` if a refresh will tell, so that it is worth waiting.
     pub fn handle_unverified(&mut self, issuer: IssuerId, now: UnixNanos) -> bool {

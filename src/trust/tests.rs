@@ -226,9 +226,14 @@ fn nothing_outlives_the_bound_on_stale_keys() {
     assert_eq!(worker.send(&token), (None, 1));
     worker.later(149);
     assert_eq!(worker.send(&token), (None, 0));
+    let forged = forged(&token);
+    assert_eq!(worker.send(&forged), (Some(Reason::SignatureInvalid), 1));
+    assert_eq!(worker.send(&forged), (Some(Reason::SignatureInvalid), 0));
     worker.later(1);
-    let decision = worker.at("/mcp", &format!("Bearer {token}"));
-    assert!(matches!(decision, Decision::Wait(_)), "{decision:?}");
+    for token in [token, forged] {
+        let decision = worker.at("/mcp", &format!("Bearer {token}"));
+        assert!(matches!(decision, Decision::Wait(_)), "{decision:?}");
+    }
 }
 
 #[test]
