@@ -6,8 +6,8 @@ use std::fmt;
 
 use serde::de::value::{StrDeserializer, StringDeserializer};
 use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IntoDeserializer as _, MapAccess, SeqAccess,
-    Unexpected, Visitor,
+    DeserializeSeed, Deserializer, Error as _, Expected, IntoDeserializer as _, MapAccess,
+    SeqAccess, Unexpected, Visitor,
 };
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::Number;
@@ -148,6 +148,7 @@ impl<'de> Visitor<'de> for Anything {
 impl<'de> Deserializer<'de> for Node {
     type Error = FieldError;
 
+    /// For what may be anything: an inline key set.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
         match self {
             Self::Null => visitor.visit_unit(),
@@ -159,22 +160,64 @@ impl<'de> Deserializer<'de> for Node {
                 (None, None, None) => Err(FieldError::custom("not a number")),
             },
             Self::Text(text) => visitor.visit_string(text),
-            Self::List(list) => visitor.visit_seq(Elements {
-                rest: list.into_iter(),
-                at: 0,
-            }),
-            Self::Members(members) => visitor.visit_map(Members {
-                seen: Vec::with_capacity(members.len()),
-                rest: members.into_iter(),
-                value: None,
-            }),
+            Self::List(list) => visitor.visit_seq(Elements::new(list)),
+            Self::Members(members) => visitor.visit_map(Members::new(members)),
         }
     }
 
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        let Self::Flag(flag) = self else {
+            return Err(self.is_not(&visitor));
+        };
+        visitor.visit_bool(flag)
+    }
+
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        let Self::Number(number) = &self else {
+            return Err(self.is_not(&visitor));
+        };
+        match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => visitor.visit_u64(number),
+            (None, Some(number)) => visitor.visit_i64(number),
+            (None, None) => Err(self.is_not(&visitor)),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        let Self::Text(text) = self else {
+            return Err(self.is_not(&visitor));
+        };
+        visitor.visit_string(text)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        let Self::List(list) = self else {
+            return Err(self.is_not(&visitor));
+        };
+        visitor.visit_seq(Elements::new(list))
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        let Self::Members(members) = self else {
+            return Err(self.is_not(&visitor));
+        };
+        visitor.visit_map(Members::new(members))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, FieldError> {
+        self.deserialize_map(visitor)
+    }
+
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
-        match self {
-            Self::Null => visitor.visit_none(),
-            value => visitor.visit_some(value),
+        if matches!(self, Self::Null) {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
         }
     }
 
@@ -193,37 +236,51 @@ impl<'de> Deserializer<'de> for Node {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, FieldError> {
-        match self {
-            Self::Text(text) => {
-                let name: StrDeserializer<'_, FieldError> = text.as_str().into_deserializer();
-                visitor.visit_enum(name)
-            }
-            other => Err(FieldError::invalid_type(other.unexpected(), &"a string")),
-        }
+        let Self::Text(text) = self else {
+            return Err(self.is_not(&"a string"));
+        };
+        let name: StrDeserializer<'_, FieldError> = text.as_str().into_deserializer();
+        visitor.visit_enum(name)
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
-        unit_struct seq tuple tuple_struct map struct identifier ignored_any
+        i8 i16 i32 i64 i128 u8 u16 u32 u128 f32 f64 char str bytes byte_buf unit unit_struct tuple
+        tuple_struct identifier ignored_any
     }
 }
 
 impl Node {
-    fn unexpected(&self) -> Unexpected<'_> {
-        match self {
-            Self::Null => Unexpected::Unit,
+    #[cold]
+    #[inline(never)]
+    fn is_not(&self, expected: &dyn Expected) -> FieldError {
+        let found = match self {
+            Self::Null => Unexpected::Other("null"),
             Self::Flag(flag) => Unexpected::Bool(*flag),
-            Self::Number(_) => Unexpected::Other("number"),
+            Self::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+                (Some(number), _, _) => Unexpected::Unsigned(number),
+                (None, Some(number), _) => Unexpected::Signed(number),
+                (None, None, number) => Unexpected::Float(number.unwrap_or_default()),
+            },
             Self::Text(text) => Unexpected::Str(text),
             Self::List(_) => Unexpected::Seq,
             Self::Members(_) => Unexpected::Map,
-        }
+        };
+        FieldError::invalid_type(found, expected)
     }
 }
 
 struct Elements {
     rest: std::vec::IntoIter<Node>,
     at: usize,
+}
+
+impl Elements {
+    fn new(list: Vec<Node>) -> Self {
+        Self {
+            rest: list.into_iter(),
+            at: 0,
+        }
+    }
 }
 
 impl<'de> SeqAccess<'de> for Elements {
@@ -251,6 +308,39 @@ struct Members {
     value: Option<Node>,
 }
 
+impl Members {
+    fn new(members: Vec<(String, Node)>) -> Self {
+        Self {
+            seen: Vec::with_capacity(members.len()),
+            rest: members.into_iter(),
+            value: None,
+        }
+    }
+
+    /// The next member's name, if it did not come before.
+    #[inline(never)]
+    fn next_name(&mut self) -> Result<Option<String>, FieldError> {
+        let Some((name, value)) = self.rest.next() else {
+            return Ok(None);
+        };
+        let is_new = !self.seen.contains(&name);
+        self.seen.push(name.clone());
+        self.value = Some(value);
+        if is_new {
+            Ok(Some(name))
+        } else {
+            let error = FieldError::custom(format_args!("duplicate field `{name}`"));
+            Err(self.within(error))
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn within(&self, error: FieldError) -> FieldError {
+        error.within(Step::Name(self.seen.last().cloned().unwrap_or_default()))
+    }
+}
+
 impl<'de> MapAccess<'de> for Members {
     type Error = FieldError;
 
@@ -258,18 +348,11 @@ impl<'de> MapAccess<'de> for Members {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, FieldError> {
-        let Some((name, value)) = self.rest.next() else {
+        let Some(name) = self.next_name()? else {
             return Ok(None);
         };
-        let key = if self.seen.contains(&name) {
-            Err(FieldError::custom(format_args!("duplicate field `{name}`")))
-        } else {
-            let name: StringDeserializer<FieldError> = name.clone().into_deserializer();
-            seed.deserialize(name)
-        };
-        let key = key.map_err(|error| error.within(Step::Name(name.clone())))?;
-        self.value = Some(value);
-        self.seen.push(name);
+        let name: StringDeserializer<FieldError> = name.into_deserializer();
+        let key = seed.deserialize(name).map_err(|error| self.within(error))?;
         Ok(Some(key))
     }
 
@@ -278,9 +361,6 @@ impl<'de> MapAccess<'de> for Members {
         seed: T,
     ) -> Result<T::Value, FieldError> {
         let value = self.value.take().unwrap_or(Node::Null);
-        seed.deserialize(value).map_err(|error| {
-            let name = self.seen.last().cloned().unwrap_or_default();
-            error.within(Step::Name(name))
-        })
+        seed.deserialize(value).map_err(|error| self.within(error))
     }
 }

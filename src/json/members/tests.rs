@@ -163,8 +163,8 @@ proptest! {
     ) {
         let mut bytes = json!({"a": value, "b": 1}).to_string().into_bytes();
         for (at, length, inserted) in cuts {
-            let at = at.index(bytes.len() + 1);
-            let end = (at + length).min(bytes.len());
+            let at = at.index(bytes.len().saturating_add(1));
+            let end = at.saturating_add(length).min(bytes.len());
             bytes.splice(at..end, inserted.into_bytes());
         }
         prop_assert_eq!(by_scan(&bytes), by_tree(&bytes));

@@ -425,12 +425,12 @@ impl Rows {
 
     /// What the token must grant.
     fn grants(&mut self, resource: &Resource, bindings: &Bindings, claims: &Claims) {
-        let granted: Vec<&str> = claims.scopes().collect();
+        let granted = claims.scopes();
         if !resource.scopes.is_empty() {
             let good = resource
                 .scopes
                 .iter()
-                .all(|needed| resource.scope_hierarchy.grants(&granted, needed));
+                .all(|needed| resource.scope_hierarchy.grants(granted, needed));
             let found = granted.iter().map(|scope| escaped(scope));
             self.push(
                 Verdict::of(good),
