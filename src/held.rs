@@ -1,8 +1,7 @@
 //! Requests that wait for an issuer's keys: bounded in number and in time.
 
-use std::collections::BTreeMap;
-
 use crate::config::IssuerId;
+use crate::sorted::SortedMap;
 use crate::time::UnixNanos;
 
 /// The host's number for a stream.
@@ -15,7 +14,7 @@ pub struct StreamId(pub u32);
 /// soon after, so nothing may be done to it later.
 #[derive(Debug)]
 pub struct Held<T> {
-    waiting: BTreeMap<StreamId, Waiting<T>>,
+    waiting: SortedMap<StreamId, Waiting<T>>,
     most: usize,
 }
 
@@ -34,7 +33,7 @@ impl<T> Held<T> {
     /// Room for `most` requests.
     pub fn new(most: usize) -> Self {
         Self {
-            waiting: BTreeMap::new(),
+            waiting: SortedMap::default(),
             most,
         }
     }
@@ -47,7 +46,7 @@ impl<T> Held<T> {
         deadline: UnixNanos,
         request: T,
     ) -> Result<(), Full<T>> {
-        if self.waiting.len() >= self.most && !self.waiting.contains_key(&stream) {
+        if self.waiting.len() >= self.most && !self.waiting.contains(stream) {
             return Err(Full(request));
         }
         self.waiting.insert(
@@ -63,7 +62,7 @@ impl<T> Held<T> {
 
     /// The stream has ended. `true` if it waited.
     pub fn forget(&mut self, stream: StreamId) -> bool {
-        self.waiting.remove(&stream).is_some()
+        self.waiting.remove(stream).is_some()
     }
 
     /// Takes out all that wait for `issuer`, each with its deadline.
@@ -78,7 +77,10 @@ impl<T> Held<T> {
 
     /// The earliest deadline.
     pub fn poll_timeout(&self) -> Option<UnixNanos> {
-        self.waiting.values().map(|waiting| waiting.deadline).min()
+        self.waiting
+            .iter()
+            .map(|(_, waiting)| waiting.deadline)
+            .min()
     }
 
     /// How many wait.
@@ -93,7 +95,8 @@ impl<T> Held<T> {
 
     fn take(&mut self, chosen: impl Fn(&Waiting<T>) -> bool) -> Vec<(StreamId, UnixNanos, T)> {
         self.waiting
-            .extract_if(.., |_, waiting| chosen(waiting))
+            .take(chosen)
+            .into_iter()
             .map(|(stream, waiting)| (stream, waiting.deadline, waiting.request))
             .collect()
     }

@@ -24,6 +24,7 @@ pub mod reason;
 pub mod reply;
 pub mod resource;
 pub mod scope;
+pub mod sorted;
 pub mod template;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support import paths, tokens, wasm_host
 
-IMPORT, EXPORT, CUSTOM = 2, 7, 0
+IMPORT, EXPORT, CODE, CUSTOM = 2, 7, 10, 0
 
 # Envoy 1.28 has these functions; a module that imports any other does not load there. It has more of
 # WASI: these are what a module of Rust has use for.
@@ -223,6 +223,14 @@ def test_exports_are_those_that_the_host_calls(module: bytes) -> None:
         "proxy_on_http_call_response",
         "proxy_on_delete",
     }
+
+
+def test_callbacks_that_are_not_exported_have_no_code(module: bytes) -> None:
+    (code,) = (section for kind, section in sections(module) if kind == CODE)
+    bodies = [code.vector() for _ in range(code.number())]
+    assert not code
+    # Just `unreachable`: gRPC, TCP and the rest of what the SDK has. Their numbers stay.
+    assert sum(body == b"\0\x00\x0b" for body in bodies) >= 10
 
 
 def test_carries_no_names_and_no_debugging_data(module: bytes) -> None:

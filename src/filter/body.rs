@@ -85,10 +85,12 @@ impl Worker {
         now: UnixNanos,
         later: bool,
     ) {
-        let reading = self.reading.entry(stream).or_insert_with(Reading::begin);
+        let mut reading = self.reading.remove(stream).unwrap_or_else(Reading::begin);
         reading.ended |= request.ends;
         reading.wanted = Some(Wanted { request, pending });
-        if reading.is_complete() {
+        let complete = reading.is_complete();
+        self.reading.insert(stream, reading);
+        if complete {
             return self.judge(stream, now, later);
         }
         match self.bodies {
@@ -100,7 +102,7 @@ impl Worker {
 
     /// More of a body has come, or its end. Called in the context of its stream.
     pub(super) fn body(&mut self, stream: StreamId, bytes: Option<usize>, ends: bool) {
-        let Some(reading) = self.reading.get_mut(&stream) else {
+        let Some(reading) = self.reading.get_mut(stream) else {
             return;
         };
         let forwarded = reading
@@ -116,7 +118,7 @@ impl Worker {
             if let Some(Reading {
                 wanted: Some(wanted),
                 ..
-            }) = self.reading.remove(&stream)
+            }) = self.reading.remove(stream)
             {
                 self.give_up(&wanted.request.phase);
             }
@@ -131,8 +133,8 @@ impl Worker {
     /// Whether a decision waits for a body.
     pub(super) fn awaits_bodies(&self) -> bool {
         self.reading
-            .values()
-            .any(|reading| reading.wanted.is_some())
+            .iter()
+            .any(|(_, reading)| reading.wanted.is_some())
     }
 
     /// Finds out whether the host withholds bodies. Called in the context of the root.
@@ -144,12 +146,12 @@ impl Worker {
             .reading
             .iter()
             .filter(|(_, reading)| reading.wanted.is_some())
-            .map(|(stream, _)| *stream)
+            .map(|(stream, _)| stream)
             .collect();
         for stream in &waiting {
             let before = self
                 .reading
-                .get(stream)
+                .get(*stream)
                 .and_then(|reading| reading.received);
             self.on_behalf_of(*stream, |worker| {
                 if host::received() > before {
@@ -172,7 +174,7 @@ impl Worker {
     fn forward_headers(&mut self, stream: StreamId, later: bool) {
         let Some(wanted) = self
             .reading
-            .get(&stream)
+            .get(stream)
             .and_then(|reading| reading.wanted.as_ref())
         else {
             return;
@@ -181,7 +183,7 @@ impl Worker {
         let forwarded =
             host::edit_request(&wanted.pending.edits).and_then(|()| host::mark(host::Mark::Allow));
         if forwarded.is_err() {
-            self.reading.remove(&stream);
+            self.reading.remove(stream);
             return self.give_up(&phase);
         }
         phase.set(Phase::HeadersForwarded);
@@ -196,7 +198,7 @@ impl Worker {
             too_large,
             wanted: Some(Wanted { request, pending }),
             ..
-        }) = self.reading.remove(&stream)
+        }) = self.reading.remove(stream)
         else {
             return;
         };

@@ -2,13 +2,12 @@
 //! them nothing. A name carries its labels, `name;label=value;…`, which Envoy's
 //! `stats_tags` take apart.
 
-use std::collections::BTreeMap;
-
 use super::host;
 use crate::config::{Config, IssuerId, ResourceId};
 use crate::gate::Decision;
 use crate::keys::{Event, KeyStatus};
 use crate::reason::Reason;
+use crate::sorted::SortedMap;
 
 /// In the order of `Metrics::decided`.
 const DECISIONS: [&str; 5] = ["pass", "answer", "allow", "refuse", "observe"];
@@ -19,13 +18,13 @@ const REFUSE: usize = 3;
 /// closed sets.
 #[derive(Default)]
 pub(super) struct Metrics {
-    defined: BTreeMap<Series, Option<u32>>,
+    defined: SortedMap<Series, Option<u32>>,
     /// What was counted since the last [`Metrics::flush`].
     decided: [u64; 5],
-    refused: BTreeMap<Series, u64>,
+    refused: SortedMap<Series, u64>,
     /// How many wait in this worker: the gauge is the sum of all workers.
     held: usize,
-    status: BTreeMap<IssuerId, KeyStatus>,
+    status: SortedMap<IssuerId, KeyStatus>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,8 +93,11 @@ impl Metrics {
             resource,
             issuer,
         };
-        let count = self.refused.entry(series).or_default();
-        *count = count.saturating_add(1);
+        if let Some(count) = self.refused.get_mut(series) {
+            *count = count.saturating_add(1);
+        } else {
+            self.refused.insert(series, 1);
+        }
     }
 
     /// Tells the host what was counted.
@@ -105,7 +107,7 @@ impl Metrics {
             .iter()
             .map(|label| Series::Requests(label))
             .zip(decided);
-        let refused = std::mem::take(&mut self.refused);
+        let refused = self.refused.take(|_| true);
         for (series, count) in decided.chain(refused) {
             if count > 0 {
                 self.add(config, series, i64::try_from(count).unwrap_or(i64::MAX));
@@ -138,7 +140,8 @@ impl Metrics {
 
     pub(super) fn key_status(&mut self, config: &Config, issuer: IssuerId, status: KeyStatus) {
         let seconds = |status: KeyStatus| status.age.map(|age| age.as_secs());
-        let before = self.status.insert(issuer, status);
+        let before = self.status.get(issuer).copied();
+        self.status.insert(issuer, status);
         if before.is_none_or(|before| before.keys != status.keys) {
             let keys = u64::try_from(status.keys).unwrap_or(u64::MAX);
             self.record(config, Series::Keys { issuer }, keys);
@@ -172,19 +175,20 @@ impl Metrics {
     }
 
     fn metric(&mut self, config: &Config, series: Series) -> Option<u32> {
-        *self.defined.entry(series).or_insert_with(|| {
-            let name = series.name(config);
-            match series {
-                Series::Requests(_)
-                | Series::Refused { .. }
-                | Series::Fetches { .. }
-                | Series::SkippedKeys { .. }
-                | Series::StaleUses { .. } => host::define_counter(&name),
-                Series::Keys { .. } | Series::KeyAge { .. } | Series::Held => {
-                    host::define_gauge(&name)
-                }
-            }
-        })
+        if let Some(defined) = self.defined.get(series) {
+            return *defined;
+        }
+        let name = series.name(config);
+        let defined = match series {
+            Series::Requests(_)
+            | Series::Refused { .. }
+            | Series::Fetches { .. }
+            | Series::SkippedKeys { .. }
+            | Series::StaleUses { .. } => host::define_counter(&name),
+            Series::Keys { .. } | Series::KeyAge { .. } | Series::Held => host::define_gauge(&name),
+        };
+        self.defined.insert(series, defined);
+        defined
     }
 }
 

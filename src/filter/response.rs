@@ -49,12 +49,12 @@ impl Worker {
 
     /// Whether a stream's response is one of those.
     pub(super) fn expects_response(&self, stream: StreamId) -> bool {
-        self.responses.contains_key(&stream)
+        self.responses.contains(stream)
     }
 
     /// The headers of a response have come. Called in the context of its stream.
     pub(super) fn response_headers(&mut self, stream: StreamId, ends: bool) {
-        let Some(expected) = self.responses.get_mut(&stream) else {
+        let Some(expected) = self.responses.get_mut(stream) else {
             return;
         };
         let head = host::response_head();
@@ -82,7 +82,7 @@ impl Worker {
             resource,
             begun: Some(response),
             ..
-        }) = self.responses.get_mut(&stream)
+        }) = self.responses.get_mut(stream)
         else {
             return Part::Forward;
         };
@@ -103,7 +103,7 @@ impl Worker {
     pub(super) fn response_trailers(&mut self, stream: StreamId) {
         let is_read = self
             .responses
-            .get(&stream)
+            .get(stream)
             .is_some_and(|expected| expected.begun.is_some());
         if is_read && let Some(kept) = host::kept_response_body() {
             self.response_body(stream, kept, true);

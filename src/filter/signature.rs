@@ -1,11 +1,11 @@
 //! Signatures that the host checks, at the speed of native code.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 use log::{info, warn};
 
 use super::host;
+use crate::sorted::SortedMap;
 use crate::token::signature::host::{HostCheck, is_sound};
 use crate::token::signature::{Algorithm, Portable, PublicKey, SignatureVerifier};
 
@@ -15,7 +15,7 @@ const SWITCH: &str = "MCP_AUTH_SIGNATURES";
 /// Asks the host where it has the algorithm, and has proved to be right; else does it here.
 pub(super) struct HostVerifier {
     /// What came of the proof, which an algorithm is put to when it is first needed.
-    sound: RefCell<BTreeMap<Algorithm, bool>>,
+    sound: RefCell<SortedMap<Algorithm, bool>>,
 }
 
 impl HostVerifier {
@@ -32,7 +32,7 @@ impl HostVerifier {
 
     fn is_sound(&self, alg: Algorithm) -> bool {
         let known = self.sound.try_borrow().ok();
-        if let Some(sound) = known.and_then(|known| known.get(&alg).copied()) {
+        if let Some(sound) = known.and_then(|known| known.get(alg).copied()) {
             return sound;
         }
         let sound = is_sound(alg, &Host);

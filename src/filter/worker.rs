@@ -1,7 +1,6 @@
 //! What one worker has for one configuration, and how a decision is carried out.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,6 +21,7 @@ use crate::keys::{Command, Event, FetchId, FetchOutcome, Keys};
 use crate::reason::{Fault, Reason};
 use crate::resource::Route;
 use crate::resource::host::Authority;
+use crate::sorted::SortedMap;
 use crate::time::UnixNanos;
 use crate::trust::Trust;
 
@@ -59,11 +59,11 @@ pub(super) struct Worker {
     trust: Trust,
     held: Held<HeldRequest>,
     /// The host's token of each call under way.
-    calls: BTreeMap<u32, FetchId>,
+    calls: SortedMap<u32, FetchId>,
     metrics: Metrics,
-    pub(super) reading: BTreeMap<StreamId, Reading>,
+    pub(super) reading: SortedMap<StreamId, Reading>,
     pub(super) bodies: Bodies,
-    pub(super) responses: BTreeMap<StreamId, Expected>,
+    pub(super) responses: SortedMap<StreamId, Expected>,
 }
 
 impl Worker {
@@ -81,11 +81,11 @@ impl Worker {
             needs_authority: gate::needs_authority(&config),
             trust: Trust::new(&config, keys, HostVerifier::preferred()),
             held: Held::new(config.limits.held_requests),
-            calls: BTreeMap::new(),
+            calls: SortedMap::default(),
             metrics: Metrics::default(),
-            reading: BTreeMap::new(),
+            reading: SortedMap::default(),
             bodies: Bodies::Unknown,
-            responses: BTreeMap::new(),
+            responses: SortedMap::default(),
             config,
         }
     }
@@ -127,8 +127,8 @@ impl Worker {
 
     /// A stream has ended.
     pub(super) fn end(&mut self, stream: StreamId) {
-        self.reading.remove(&stream);
-        self.responses.remove(&stream);
+        self.reading.remove(stream);
+        self.responses.remove(stream);
         if self.held.forget(stream) {
             self.metrics.held(&self.config, self.held.len());
         }
@@ -144,7 +144,7 @@ impl Worker {
                 let HeldRequest {
                     route, head, phase, ..
                 } = request;
-                worker.reading.remove(&stream);
+                worker.reading.remove(stream);
                 let decision =
                     gate::refuse(&worker.config, &route, &head, Reason::KeysUnavailable, now);
                 worker.carry_out_later(decision, &head, &phase);
@@ -169,7 +169,7 @@ impl Worker {
 
     /// A call has ended. Called in the context of the root.
     pub(super) fn response(&mut self, call: u32, headers: usize, body_bytes: usize) {
-        let Some(fetch) = self.calls.remove(&call) else {
+        let Some(fetch) = self.calls.remove(call) else {
             return;
         };
         let now = host::now();
@@ -265,8 +265,8 @@ impl Worker {
             let deadline =
                 again.map_or_else(|| self.deadline(issuer, now), |(deadline, _)| deadline);
             let phase = Rc::clone(phase);
-            if gate::needs_body(&self.config, route) {
-                self.reading.entry(stream).or_insert_with(Reading::begin);
+            if gate::needs_body(&self.config, route) && !self.reading.contains(stream) {
+                self.reading.insert(stream, Reading::begin());
             }
             match self.held.hold(stream, issuer, deadline, request) {
                 Ok(()) => {
@@ -274,14 +274,14 @@ impl Worker {
                     return self.plan(now);
                 }
                 Err(Full(HeldRequest { route, head, .. })) => {
-                    self.reading.remove(&stream);
+                    self.reading.remove(stream);
                     decision =
                         gate::refuse(&self.config, &route, &head, Reason::TooManyWaiting, now);
                     return self.carry_out(decision, Some(&head), &phase);
                 }
             }
         }
-        self.reading.remove(&stream);
+        self.reading.remove(stream);
         if let Decision::Allow(edits) = &mut decision {
             self.expect_response(stream, route, edits);
         }

@@ -1,22 +1,20 @@
 //! Signatures: which algorithms exist, what a public key is, and whether a signature is by it.
 //!
-//! The mathematics is not ours. RSA is that of the `rsa` crate, on fixed-width arithmetic, and Ed25519
-//! that of `ed25519-dalek`, whose numbers fit WebAssembly's; all other keys are built by jwt-simple's
-//! constructors, which check that points are on their curve, and not at infinity. Its `verify_token`
-//! is not used: it reads header and claims once more by rules of its own, with a tolerance of 15
-//! minutes. A host may offer to check signatures, too: both stand behind [`SignatureVerifier`].
+//! The mathematics is not ours, it is that of the RustCrypto libraries, and of `ed25519-dalek`, whose
+//! numbers fit WebAssembly's. A host may offer to check signatures, too: both stand behind
+//! [`SignatureVerifier`].
 
+mod der;
 pub mod host;
 #[cfg(test)]
 mod tests;
 
 use ed25519_dalek::VerifyingKey as Ed25519PublicKey;
-use jwt_simple::algorithms::{K256PublicKey, MLDSAPublicKey, P256PublicKey, P384PublicKey};
-use k256::ecdsa::signature::Verifier as _;
-use p256::pkcs8::EncodePublicKey as _;
+use ml_dsa::{EncodedVerifyingKey, MlDsa44, MlDsa65, MlDsa87, MlDsaParams};
+use p256::ecdsa::signature::Verifier as _;
+use p256::elliptic_curve::point::AffineCoordinates;
 use rsa::BoxedUint;
 use sha2::{Sha256, Sha384, Sha512};
-use superboring::mldsa;
 
 macro_rules! algorithms {
     ($( $(#[doc = $doc:literal])+ $variant:ident => $name:literal, $key_type:ident; )+) => {
@@ -130,11 +128,13 @@ pub struct PublicKey {
 #[derive(Clone, Debug)]
 enum Inner {
     Rsa(Box<rsa::PublicKey>),
-    P256(P256PublicKey),
-    P384(P384PublicKey),
-    Secp256k1(K256PublicKey),
+    P256(Box<p256::ecdsa::VerifyingKey>),
+    P384(Box<p384::ecdsa::VerifyingKey>),
+    Secp256k1(Box<k256::ecdsa::VerifyingKey>),
     Ed25519(Box<Ed25519PublicKey>),
-    MlDsa(MLDSAPublicKey),
+    MlDsa44(Box<ml_dsa::VerifyingKey<MlDsa44>>),
+    MlDsa65(Box<ml_dsa::VerifyingKey<MlDsa65>>),
+    MlDsa87(Box<ml_dsa::VerifyingKey<MlDsa87>>),
 }
 
 /// The same type and the same numbers.
@@ -152,6 +152,7 @@ impl PublicKey {
         if trim(exponent) != [1, 0, 1] {
             return Err(KeyError::Exponent);
         }
+        let encoded = der::rsa_key(modulus, exponent);
         let number = BoxedUint::from_be_slice_vartime;
         let (modulus, exponent) = (number(trim(modulus)), number(&[1, 0, 1]));
         let key = rsa::PublicKey::new_with_size_limits(modulus, exponent, MODULUS_BITS).map_err(
@@ -165,38 +166,35 @@ impl PublicKey {
                 }
             },
         )?;
-        let encoded = key.to_public_key_der().map_err(|_| KeyError::Invalid)?;
         Ok(Self {
             inner: Inner::Rsa(Box::new(key)),
-            encoded: encoded.into_vec(),
+            encoded,
         })
     }
 
     /// From an uncompressed point (SEC 1 §2.3.3): the byte 4, then both coordinates.
     pub fn p256(point: &[u8]) -> Result<Self, KeyError> {
-        let key = P256PublicKey::from_bytes(point).map_err(|_| KeyError::Invalid)?;
-        let encoded = key.as_ref().to_public_key_der();
+        let key = p256::ecdsa::VerifyingKey::from_affine(on_curve(point)?);
         Ok(Self {
-            encoded: encoded.map_err(|_| KeyError::Invalid)?.into_vec(),
-            inner: Inner::P256(key),
+            inner: Inner::P256(Box::new(key.map_err(|_| KeyError::Invalid)?)),
+            encoded: der::p256_key(point),
         })
     }
 
     /// As [`PublicKey::p256`].
     pub fn p384(point: &[u8]) -> Result<Self, KeyError> {
-        let key = P384PublicKey::from_bytes(point).map_err(|_| KeyError::Invalid)?;
-        let encoded = key.as_ref().to_public_key_der();
+        let key = p384::ecdsa::VerifyingKey::from_affine(on_curve(point)?);
         Ok(Self {
-            encoded: encoded.map_err(|_| KeyError::Invalid)?.into_vec(),
-            inner: Inner::P384(key),
+            inner: Inner::P384(Box::new(key.map_err(|_| KeyError::Invalid)?)),
+            encoded: der::p384_key(point),
         })
     }
 
     /// As [`PublicKey::p256`].
     pub fn secp256k1(point: &[u8]) -> Result<Self, KeyError> {
-        K256PublicKey::from_bytes(point)
-            .map(|key| Self::with_bytes(Inner::Secp256k1(key), point))
-            .map_err(|_| KeyError::Invalid)
+        let key = k256::ecdsa::VerifyingKey::from_affine(on_curve(point)?);
+        let key = key.map_err(|_| KeyError::Invalid)?;
+        Ok(Self::with_bytes(Inner::Secp256k1(Box::new(key)), point))
     }
 
     /// From the 32 bytes of RFC 8032 §5.1.2, in the one spelling that a point has.
@@ -212,23 +210,26 @@ impl PublicKey {
 
     /// From the 1312 bytes of FIPS 204 §4.
     pub fn ml_dsa_44(bytes: &[u8]) -> Result<Self, KeyError> {
-        Self::ml_dsa(mldsa::Algorithm::MlDsa44, bytes)
+        Self::ml_dsa(Inner::MlDsa44, bytes)
     }
 
     /// From the 1952 bytes of FIPS 204 §4.
     pub fn ml_dsa_65(bytes: &[u8]) -> Result<Self, KeyError> {
-        Self::ml_dsa(mldsa::Algorithm::MlDsa65, bytes)
+        Self::ml_dsa(Inner::MlDsa65, bytes)
     }
 
     /// From the 2592 bytes of FIPS 204 §4.
     pub fn ml_dsa_87(bytes: &[u8]) -> Result<Self, KeyError> {
-        Self::ml_dsa(mldsa::Algorithm::MlDsa87, bytes)
+        Self::ml_dsa(Inner::MlDsa87, bytes)
     }
 
-    fn ml_dsa(parameters: mldsa::Algorithm, bytes: &[u8]) -> Result<Self, KeyError> {
-        MLDSAPublicKey::from_bytes(parameters, bytes)
-            .map(|key| Self::with_bytes(Inner::MlDsa(key), bytes))
-            .map_err(|_| KeyError::Invalid)
+    fn ml_dsa<P: MlDsaParams>(
+        inner: fn(Box<ml_dsa::VerifyingKey<P>>) -> Inner,
+        bytes: &[u8],
+    ) -> Result<Self, KeyError> {
+        let encoded = EncodedVerifyingKey::<P>::try_from(bytes).map_err(|_| KeyError::Invalid)?;
+        let key = Box::new(ml_dsa::VerifyingKey::decode(&encoded));
+        Ok(Self::with_bytes(inner(key), bytes))
     }
 
     fn with_bytes(inner: Inner, bytes: &[u8]) -> Self {
@@ -246,13 +247,30 @@ impl PublicKey {
             Inner::P384(_) => KeyType::P384,
             Inner::Secp256k1(_) => KeyType::Secp256k1,
             Inner::Ed25519(_) => KeyType::Ed25519,
-            Inner::MlDsa(key) => match key.as_ref().algorithm() {
-                mldsa::Algorithm::MlDsa44 => KeyType::MlDsa44,
-                mldsa::Algorithm::MlDsa65 => KeyType::MlDsa65,
-                mldsa::Algorithm::MlDsa87 => KeyType::MlDsa87,
-            },
+            Inner::MlDsa44(_) => KeyType::MlDsa44,
+            Inner::MlDsa65(_) => KeyType::MlDsa65,
+            Inner::MlDsa87(_) => KeyType::MlDsa87,
         }
     }
+}
+
+/// An uncompressed point that fulfils the equation of its curve. Compressed ones are not taken: to
+/// find their square root takes 50 KB of code, and JWKs have both coordinates (RFC 7518 §6.2.1).
+fn on_curve<P>(point: &[u8]) -> Result<P, KeyError>
+where
+    P: AffineCoordinates,
+    P::FieldRepr: for<'a> TryFrom<&'a [u8]>,
+{
+    let Some((4, coordinates)) = point.split_first() else {
+        return Err(KeyError::Invalid);
+    };
+    let (x, y) = coordinates
+        .split_at_checked(coordinates.len() / 2)
+        .unwrap_or_default();
+    let coordinate = |bytes| P::FieldRepr::try_from(bytes).map_err(|_| KeyError::Invalid);
+    P::from_coordinates(&coordinate(x)?, &coordinate(y)?)
+        .into_option()
+        .ok_or(KeyError::Invalid)
 }
 
 fn trim(mut number: &[u8]) -> &[u8] {
@@ -285,22 +303,18 @@ impl SignatureVerifier for Portable {
         match &key.inner {
             Inner::Rsa(key) => verify_rsa(alg, key, message, signature),
             Inner::P256(key) => p256::ecdsa::Signature::from_slice(signature)
-                .is_ok_and(|signature| key.as_ref().verify(message, &signature).is_ok()),
+                .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
             Inner::P384(key) => p384::ecdsa::Signature::from_slice(signature)
-                .is_ok_and(|signature| key.as_ref().verify(message, &signature).is_ok()),
+                .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
             // k256 takes the lower of the two possible `s` only, as Bitcoin does. RFC 8812 has no
             // such rule, and OpenSSL signs with either.
-            Inner::Secp256k1(key) => {
-                k256::ecdsa::Signature::from_slice(signature).is_ok_and(|signature| {
-                    key.as_ref()
-                        .verify(message, &signature.normalize_s())
-                        .is_ok()
-                })
-            }
+            Inner::Secp256k1(key) => k256::ecdsa::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify(message, &signature.normalize_s()).is_ok()),
             Inner::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
-            // With an empty context, as RFC 9964 §4 has it.
-            Inner::MlDsa(key) => key.as_ref().verify(message, signature).is_ok(),
+            Inner::MlDsa44(key) => verify_ml_dsa(key, message, signature),
+            Inner::MlDsa65(key) => verify_ml_dsa(key, message, signature),
+            Inner::MlDsa87(key) => verify_ml_dsa(key, message, signature),
         }
     }
 }
@@ -322,4 +336,16 @@ fn verify_rsa(alg: Algorithm, key: &rsa::PublicKey, message: &[u8], signature: &
         | Algorithm::MlDsa65
         | Algorithm::MlDsa87 => false,
     }
+}
+
+/// With an empty context, as RFC 9964 §4 has it. Not made part of its caller, whose stack would be
+/// as large for every other algorithm.
+#[inline(never)]
+fn verify_ml_dsa<P: MlDsaParams>(
+    key: &ml_dsa::VerifyingKey<P>,
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
+    ml_dsa::Signature::try_from(signature)
+        .is_ok_and(|signature| key.verify_with_context(message, b"", &signature))
 }

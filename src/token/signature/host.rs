@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{Algorithm, Inner, KeyType, PublicKey, SignatureVerifier};
+use super::{Algorithm, Inner, KeyType, PublicKey, SignatureVerifier, der};
 
 /// One signature to check, as hosts take it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +30,12 @@ impl<'a> HostCheck<'a> {
             (Algorithm::Rs384, Inner::Rsa(_)) => ("SHA384", Cow::Borrowed(signature)),
             (Algorithm::Rs512, Inner::Rsa(_)) => ("SHA512", Cow::Borrowed(signature)),
             (Algorithm::Es256, Inner::P256(_)) => {
-                let signature = p256::ecdsa::Signature::from_slice(signature).ok()?;
-                ("SHA256", Cow::Owned(signature.to_der().as_bytes().to_vec()))
+                p256::ecdsa::Signature::from_slice(signature).ok()?;
+                ("SHA256", Cow::Owned(der::ecdsa_signature(signature)))
             }
             (Algorithm::Es384, Inner::P384(_)) => {
-                let signature = p384::ecdsa::Signature::from_slice(signature).ok()?;
-                ("SHA384", Cow::Owned(signature.to_der().as_bytes().to_vec()))
+                p384::ecdsa::Signature::from_slice(signature).ok()?;
+                ("SHA384", Cow::Owned(der::ecdsa_signature(signature)))
             }
             _ => return None,
         };

@@ -1,3 +1,4 @@
+use jwt_simple::algorithms::{P256PublicKey, P384PublicKey, RSAPublicKey};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -175,11 +176,46 @@ fn unsound_keys() {
             [vec![4], vec![0; 2 * length]].concat(),
             [vec![4], vec![0xff; 2 * length]].concat(),
             vec![4; length],
+            // The second coordinate is missing, or is one byte short.
+            [vec![4], vec![1; length]].concat(),
+            vec![4; 2 * length],
         ] {
             assert_eq!(
                 construct(&point).unwrap_err(),
                 KeyError::Invalid,
                 "{point:?}"
+            );
+        }
+    }
+}
+
+/// JWKs have both coordinates, so that of the spellings of SEC 1 §2.3.3 one is enough.
+#[test]
+fn points_in_another_spelling() {
+    type Construct = fn(&[u8]) -> Result<PublicKey, KeyError>;
+    for (alg, construct) in [
+        (Algorithm::Es256, PublicKey::p256 as Construct),
+        (Algorithm::Es384, PublicKey::p384),
+        (Algorithm::Es256k, PublicKey::secp256k1),
+    ] {
+        let jwk = testing::public_jwk(Signer::Issuer, alg.name());
+        let [x, y] = ["x", "y"].map(|name| testing::decode(jwk[name].as_str().unwrap()));
+        let point = |first: u8| [&[first], x.as_slice(), &y].concat();
+        assert!(construct(&point(4)).is_ok());
+        let parity = y.last().unwrap() & 1;
+        for other in [
+            [&[2 + parity], x.as_slice()].concat(),
+            point(2 + parity),
+            point(6 + parity),
+            point(0),
+            point(4)[1..].to_vec(),
+            [point(4), vec![0]].concat(),
+            [&[4], y.as_slice(), &x].concat(),
+        ] {
+            assert_eq!(
+                construct(&other).unwrap_err(),
+                KeyError::Invalid,
+                "{alg:?} {other:?}"
             );
         }
     }
@@ -258,6 +294,50 @@ fn a_host_is_trusted_for_what_it_proves() {
         assert_eq!(host::is_sound(alg, &Portable), offered, "{alg:?}");
         for wrong in [|_| true, |_| false, |good: bool| !good] {
             assert!(!host::is_sound(alg, &Wrong(wrong)), "{alg:?}");
+        }
+    }
+}
+
+/// Another library writes the same DER.
+#[test]
+fn hosts_are_asked_as_others_would() {
+    for signer in [Signer::Issuer, Signer::Stranger] {
+        let member = |alg: &str, name: &str| {
+            testing::decode(testing::public_jwk(signer, alg)[name].as_str().unwrap())
+        };
+        let point = |alg| [vec![4], member(alg, "x"), member(alg, "y")].concat();
+        let [p256, p384] = [point("ES256"), point("ES384")];
+        let rsa = RSAPublicKey::from_components(&member("RS256", "n"), &[1, 0, 1]).unwrap();
+        for (alg, theirs) in [
+            (Algorithm::Rs256, rsa.to_der().unwrap()),
+            (
+                Algorithm::Es256,
+                P256PublicKey::from_bytes(&p256).unwrap().to_der().unwrap(),
+            ),
+            (
+                Algorithm::Es384,
+                P384PublicKey::from_bytes(&p384).unwrap().to_der().unwrap(),
+            ),
+        ] {
+            assert_eq!(public_key(signer, alg).encoded, theirs, "{alg:?}");
+        }
+    }
+
+    // Numbers of every length, and with the first bit set or not.
+    for length in 1..=32 {
+        for first in [1, 0x7f, 0x80, 0xfe] {
+            let number = |size: usize| {
+                let mut number = vec![0; size - length];
+                number.push(first);
+                number.resize(size, 0x91);
+                number
+            };
+            let raw = [number(32), vec![0x80; 32]].concat();
+            let theirs = p256::ecdsa::Signature::from_slice(&raw).unwrap().to_der();
+            assert_eq!(der::ecdsa_signature(&raw), theirs.as_bytes(), "{raw:?}");
+            let raw = [vec![1; 48], number(48)].concat();
+            let theirs = p384::ecdsa::Signature::from_slice(&raw).unwrap().to_der();
+            assert_eq!(der::ecdsa_signature(&raw), theirs.as_bytes(), "{raw:?}");
         }
     }
 }
