@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench import floor
 from support import paths, tokens, wasm_host
 
 ISSUER = "https://auth.example.com"
@@ -85,6 +86,20 @@ def test_only_what_is_configured_is_told(module: Path) -> None:
     first, again = wasm_host.run(module, quiet, [request("/mcp", mint())] * 2, now=int(time.time()))
     assert first.state == again.state == {"mcp_auth": "allow"}
     assert dict(again.calls) == READ_HEAD | {"set_property": 1}
+
+
+def test_the_floor_of_the_benchmarks_makes_the_same_calls(module: Path, tmp_path: Path) -> None:
+    headers = {"sub": "x-mcp-sub", "client_id": "x-mcp-client-id", "scope": "x-mcp-scope"}
+    measured = configuration(identity_headers=headers, filter_state=[])
+    for path, floor_module in [
+        ("/mcp", floor.for_a_known_token(tmp_path / "known.wasm", list(headers.values()))),
+        ("/health", floor.for_a_foreign_path(tmp_path / "foreign.wasm")),
+    ]:
+        requests = [request(path, mint())] * 2
+        _, ours = wasm_host.run(module, measured, requests, now=int(time.time()))
+        _, least = wasm_host.run(floor_module, measured, requests, now=int(time.time()))
+        assert least.calls == ours.calls
+        assert least.state == ours.state
 
 
 @pytest.mark.parametrize("call", ["get_header_map_value", "get_header_map_pairs", "set_property"])

@@ -1,7 +1,7 @@
 """A filter that asks the host for just what ours asks for, and does nothing else.
 
-What it costs is the price of WebAssembly in Envoy by itself: no filter that makes these edits can be
-cheaper.
+What it costs is the price of WebAssembly in Envoy by itself: no filter that makes these edits and has
+these callbacks can be cheaper. `test_host_calls.py` compares both filters' calls.
 """
 
 from __future__ import annotations
