@@ -223,8 +223,9 @@ def test_open_connections_keep_the_old_rules_until_they_are_drained(
             kept = old.sock
             envoy.update({"mcp": Listener(wasm=wasm, configuration=OFF)})
             assert http1.get(envoy.port, "/mcp").status == 200
-            assert status(old) == 401
+            # Draining, Envoy may end any connection with its next answer, but seldom so early.
             assert old.sock is kept, "it is still the old connection"
+            assert status(old) == 401
 
 
 def other_module(wasm: Path, directory: Path) -> Path:
