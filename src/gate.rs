@@ -490,7 +490,7 @@ impl Request<'_> {
         })
     }
 
-    fn token(&self) -> Result<UnverifiedToken, Stop> {
+    fn token(&self) -> Result<UnverifiedToken<'_>, Stop> {
         let token = match bearer::credentials(self.head.values("authorization")) {
             Credentials::Bearer(token) => token,
             Credentials::Missing => return self.stop(Reason::CredentialsMissing),
@@ -502,7 +502,7 @@ impl Request<'_> {
             .or_else(|reason| self.stop(reason))
     }
 
-    fn issuer(&self, token: &UnverifiedToken) -> Result<(IssuerId, &Issuer), Stop> {
+    fn issuer(&self, token: &UnverifiedToken<'_>) -> Result<(IssuerId, &Issuer), Stop> {
         self.resource
             .issuers
             .iter()
@@ -522,7 +522,12 @@ impl Request<'_> {
     }
 
     /// What needs no key. A refusal needs no proof, so this comes before any fetch or signature.
-    fn check(&self, token: &UnverifiedToken, id: IssuerId, issuer: &Issuer) -> Result<(), Stop> {
+    fn check(
+        &self,
+        token: &UnverifiedToken<'_>,
+        id: IssuerId,
+        issuer: &Issuer,
+    ) -> Result<(), Stop> {
         let identifier = [self.resource.identifier.render(self.bindings)];
         let result = match &issuer.audiences {
             Some(audiences) => token.check(&issuer.policy, audiences, self.now),
@@ -553,7 +558,7 @@ impl Request<'_> {
 
     fn verify(
         &self,
-        token: UnverifiedToken,
+        token: UnverifiedToken<'_>,
         id: IssuerId,
         key: Option<Key<'_>>,
         trust: &mut Trust,
@@ -561,35 +566,36 @@ impl Request<'_> {
         expires_at: UnixNanos,
     ) -> Result<VerifiedToken, Stop> {
         let Trust { keys, verifier, .. } = trust;
-        let kid = token.unverified_kid().map(str::to_owned);
-        let (name, alg) = (kid.as_deref(), token.algorithm());
-        let found = keys.find(self.config, id, name, alg, arrived, self.now);
-        let mut refusal = match found {
+        let (kid, alg) = (token.unverified_kid(), token.algorithm());
+        let found = keys.find(self.config, id, kid, alg, arrived, self.now);
+        let refused = |token: &UnverifiedToken<'_>, reason| Refusal {
+            found: token.unverified_kid().map(escaped),
+            ..self.refusal_by(reason, id)
+        };
+        Err(Stop::from(match found {
             Found::Keys(candidates) => match token.verify(candidates, verifier.as_ref()) {
                 Ok(token) => return Ok(token),
-                Err(reason) => {
+                Err(token) => {
+                    let kid = token.unverified_kid();
                     if let Some(key) = key {
-                        trust.remember_forged(key, id, name, expires_at, self.now);
+                        trust.remember_forged(key, id, kid, expires_at, self.now);
                     }
                     if kid.is_none() && trust.keys.handle_unverified(id, self.now) {
                         return Err(Stop::Waits(id));
                     }
-                    self.refusal_by(reason, id)
+                    refused(&token, Reason::SignatureInvalid)
                 }
             },
             Found::Wait => return Err(Stop::Waits(id)),
-            Found::Refused(reason) => self.refusal_by(reason, id),
+            Found::Refused(reason) => refused(&token, reason),
             Found::Unavailable {
                 reason,
                 retry_after,
-            } => {
-                let mut refusal = self.refusal_by(reason, id);
-                refusal.retry_after = Some(retry_after);
-                refusal
-            }
-        };
-        refusal.found = kid.as_deref().map(escaped);
-        Err(Stop::from(refusal))
+            } => Refusal {
+                retry_after: Some(retry_after),
+                ..refused(&token, reason)
+            },
+        }))
     }
 
     fn authorize_scopes(&self, needed: &[String], caller: &Caller) -> Result<(), Stop> {

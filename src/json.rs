@@ -16,7 +16,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-pub use members::{Object, Raw};
+pub use members::{Object, Raw, Text};
 
 /// How deep arrays and objects may stand in each other.
 pub const MAX_DEPTH: usize = 32;

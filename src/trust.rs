@@ -65,7 +65,7 @@ pub struct Caller {
     /// Whose token it is.
     pub issuer: IssuerId,
     /// Its scopes.
-    pub granted: Vec<String>,
+    pub granted: Rc<Vec<String>>,
     /// Whether `require_claims` are met.
     pub claims_admitted: bool,
     /// Identity headers that are set: names and values.
@@ -126,7 +126,7 @@ impl Caller {
             .filter_map(|fact| Some((*fact, fact.of(claims)?)));
         Self {
             issuer,
-            granted: claims.scopes().to_vec(),
+            granted: claims.shared_scopes(),
             claims_admitted: resource
                 .require_claims
                 .iter()

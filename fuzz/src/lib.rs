@@ -118,8 +118,7 @@ pub fn token(input: &[u8]) {
                 verdict
             );
         }
-        Err(reason) => {
-            assert_eq!(reason, Reason::SignatureInvalid);
+        Err(_) => {
             assert!(signed.is_none() || algorithm != Algorithm::EdDsa);
         }
     }

@@ -13,6 +13,8 @@ use serde_json::Value;
 
 use super::MAX_DEPTH;
 
+/// There is room for so many before more memory is asked for.
+const MEMBERS: usize = 16;
 /// Up to so many names of one object are compared each with each; more are sorted first.
 const FEW: usize = 12;
 /// An integer of so many digits may be greater than what a number can hold.
@@ -22,11 +24,16 @@ const MANY_DIGITS: usize = 300;
 #[derive(Clone, Default)]
 pub struct Object {
     text: String,
-    members: Vec<(Name, Range<usize>)>,
+    members: Vec<Member>,
 }
 
+/// A name, and where its value is.
+type Member = (Text, Range<usize>);
+
+/// A text of an [`Object`], which [`Object::read`] reads.
 #[derive(Clone)]
-enum Name {
+pub enum Text {
+    /// It stands there as it reads.
     At(Range<usize>),
     /// It had escapes.
     Decoded(Box<str>),
@@ -34,124 +41,126 @@ enum Name {
 
 /// A value within an [`Object`], as it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Raw<'a>(&'a str);
+pub struct Raw<'a> {
+    text: &'a str,
+    /// Where in the object it begins.
+    at: usize,
+}
 
 impl Object {
     /// Reads an object; `None` if the bytes are no strict JSON, or another value.
     pub fn parse(bytes: Vec<u8>) -> Option<Self> {
         let text = String::from_utf8(bytes).ok()?;
-        let mut scan = Scan {
-            text: &text,
-            at: 0,
-            depth: MAX_DEPTH,
-            names: Vec::new(),
-        };
-        let mut found = Vec::with_capacity(16);
+        let mut scan = Scan::of(&text);
+        scan.members.reserve(MEMBERS);
         scan.space();
-        scan.object(|name, value| found.push((name.clone(), value)))?;
+        scan.object()?;
         scan.space();
-        if scan.at != text.len() {
-            return None;
-        }
-        let members = found
-            .into_iter()
-            .map(|(name, value)| (name.into_owned_by(&text), value))
-            .collect();
-        Some(Self { text, members })
+        let ends = scan.at == text.len();
+        let members = scan.members;
+        ends.then_some(Self { text, members })
     }
 
     /// The value of a member.
+    #[inline(never)]
     pub fn get(&self, name: &str) -> Option<Raw<'_>> {
-        self.iter()
-            .find_map(|(other, value)| (other == name).then_some(value))
+        let is_called = |(other, _): &&Member| other.bytes(&self.text) == Some(name.as_bytes());
+        let (_, value) = self.members.iter().find(is_called)?;
+        self.raw(value)
     }
 
     /// Every member, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Raw<'_>)> {
-        self.members.iter().filter_map(|(name, value)| {
-            let name = match name {
-                Name::At(range) => self.text.get(range.clone())?,
-                Name::Decoded(name) => name,
-            };
-            Some((name, Raw(self.text.get(value.clone())?)))
-        })
+        let members = self.members.iter();
+        members.filter_map(|(name, value)| Some((self.read(name), self.raw(value)?)))
+    }
+
+    /// What a text of this object says.
+    pub fn read<'a>(&'a self, text: &'a Text) -> &'a str {
+        match text {
+            Text::At(range) => self.text.get(range.clone()).unwrap_or_default(),
+            Text::Decoded(text) => text,
+        }
+    }
+
+    fn raw(&self, range: &Range<usize>) -> Option<Raw<'_>> {
+        let text = self.text.get(range.clone())?;
+        let at = range.start;
+        Some(Raw { text, at })
+    }
+}
+
+impl Text {
+    fn bytes<'a>(&'a self, all: &'a str) -> Option<&'a [u8]> {
+        match self {
+            Self::At(range) => all.as_bytes().get(range.clone()),
+            Self::Decoded(text) => Some(text.as_bytes()),
+        }
     }
 }
 
 impl<'a> Raw<'a> {
     /// Whether it is a text.
     pub fn is_text(self) -> bool {
-        self.0.starts_with('"')
+        self.text.starts_with('"')
     }
 
     /// The text, if it is one.
+    #[inline(never)]
     pub fn text(self) -> Option<Cow<'a, str>> {
-        let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
-        if inner.contains('\\') {
-            return serde_json::from_str(self.0).ok().map(Cow::Owned);
+        let inner = self.inner()?;
+        if inner.as_bytes().contains(&b'\\') {
+            return serde_json::from_str(self.text).ok().map(Cow::Owned);
         }
         Some(Cow::Borrowed(inner))
     }
 
+    /// The text, if it is one, for [`Object::read`] of its object.
+    #[inline(never)]
+    pub fn place(self) -> Option<Text> {
+        Some(match self.text()? {
+            Cow::Borrowed(inner) => {
+                let start = self.at.saturating_add(1);
+                Text::At(start..start.saturating_add(inner.len()))
+            }
+            Cow::Owned(text) => Text::Decoded(text.into()),
+        })
+    }
+
+    fn inner(self) -> Option<&'a str> {
+        self.text.strip_prefix('"')?.strip_suffix('"')
+    }
+
     /// The elements, if it is a list.
     pub fn elements(self) -> Option<Vec<Self>> {
-        if !self.0.starts_with('[') {
+        if !self.text.starts_with('[') {
             return None;
         }
-        let mut scan = Scan {
-            text: self.0,
-            at: 0,
-            depth: MAX_DEPTH,
-            names: Vec::new(),
-        };
         let mut elements = Vec::new();
-        scan.array(|range| elements.push(range))?;
+        Scan::of(self.text).array(&mut |range| elements.push(range))?;
         elements
             .into_iter()
-            .map(|range| self.0.get(range).map(Self))
+            .map(|range| {
+                let at = self.at.saturating_add(range.start);
+                let text = self.text.get(range)?;
+                Some(Self { text, at })
+            })
             .collect()
     }
 
     /// The number, if it is a whole one of 64 bits, without a sign.
     pub fn whole_number(self) -> Option<u64> {
-        self.0.parse().ok()
+        self.text.parse().ok()
     }
 
     /// The number, if it is one.
     pub fn number(self) -> Option<f64> {
-        serde_json::from_str(self.0).ok()
+        serde_json::from_str(self.text).ok()
     }
 
     /// As a tree.
     pub fn value(self) -> Option<Value> {
-        serde_json::from_str(self.0).ok()
-    }
-}
-
-impl Scanned<'_> {
-    fn into_owned_by(self, text: &str) -> Name {
-        match self {
-            Scanned::Plain(start, name) => {
-                Name::At(start..start.saturating_add(name.len()).min(text.len()))
-            }
-            Scanned::Decoded(name) => Name::Decoded(name.into()),
-        }
-    }
-}
-
-/// A member's name, with its place in the text where it stands there as it is.
-#[derive(Clone)]
-enum Scanned<'a> {
-    Plain(usize, &'a str),
-    Decoded(String),
-}
-
-impl Scanned<'_> {
-    fn as_str(&self) -> &str {
-        match self {
-            Self::Plain(_, name) => name,
-            Self::Decoded(name) => name,
-        }
+        serde_json::from_str(self.text).ok()
     }
 }
 
@@ -160,11 +169,20 @@ struct Scan<'a> {
     at: usize,
     /// How many more levels there may be.
     depth: usize,
-    /// The names of the objects that are open, the innermost last.
-    names: Vec<Scanned<'a>>,
+    /// The members of the objects that are open, the innermost last.
+    members: Vec<Member>,
 }
 
 impl<'a> Scan<'a> {
+    fn of(text: &'a str) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth: MAX_DEPTH,
+            members: Vec::new(),
+        }
+    }
+
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -190,8 +208,12 @@ impl<'a> Scan<'a> {
             b'"' => {
                 self.string()?;
             }
-            b'{' => self.object(|_, _| ())?,
-            b'[' => self.array(|_| ())?,
+            b'{' => {
+                let outer = self.members.len();
+                self.object()?;
+                self.members.truncate(outer);
+            }
+            b'[' => self.array(&mut |_| ())?,
             b't' => self.word("true")?,
             b'f' => self.word("false")?,
             b'n' => self.word("null")?,
@@ -206,10 +228,11 @@ impl<'a> Scan<'a> {
         Some(())
     }
 
-    fn object(&mut self, mut member: impl FnMut(&Scanned<'a>, Range<usize>)) -> Option<()> {
+    /// Leaves its members.
+    fn object(&mut self) -> Option<()> {
         self.take(b'{')?;
         self.depth = self.depth.checked_sub(1)?;
-        let first = self.names.len();
+        let first = self.members.len();
         self.space();
         if self.take(b'}').is_none() {
             loop {
@@ -217,11 +240,8 @@ impl<'a> Scan<'a> {
                 self.space();
                 self.take(b':')?;
                 self.space();
-                // Before what is inside of it puts its own there, and takes them away again.
-                self.names.push(name);
-                let at = self.names.len().checked_sub(1)?;
                 let value = self.value()?;
-                member(self.names.get(at)?, value);
+                self.members.push((name, value));
                 self.space();
                 if self.take(b',').is_none() {
                     break;
@@ -230,33 +250,33 @@ impl<'a> Scan<'a> {
             }
             self.take(b'}')?;
         }
-        self.distinct(first)?;
-        self.names.truncate(first);
+        if !self.has_distinct_names(first) {
+            return None;
+        }
         self.depth = self.depth.saturating_add(1);
         Some(())
     }
 
-    /// Whether the names from `first` on are.
-    fn distinct(&mut self, first: usize) -> Option<()> {
-        let names = self.names.get_mut(first..)?;
-        if names.len() > FEW {
-            names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
-            let mut pairs = names.iter().zip(names.iter().skip(1));
-            return pairs
-                .all(|(one, other)| one.as_str() != other.as_str())
-                .then_some(());
+    /// Whether the members from `first` on have.
+    fn has_distinct_names(&self, first: usize) -> bool {
+        let mut rest = self.members.get(first..).unwrap_or_default();
+        if rest.len() > FEW {
+            let mut names: Vec<_> = rest.iter().map(|(name, _)| name.bytes(self.text)).collect();
+            names.sort_unstable();
+            return names.is_sorted_by(|one, other| one < other);
         }
-        let mut rest = &*names;
-        while let [name, others @ ..] = rest {
-            if others.iter().any(|other| other.as_str() == name.as_str()) {
-                return None;
+        while let [(name, _), others @ ..] = rest {
+            let name = name.bytes(self.text);
+            let mut other_names = others.iter().map(|(other, _)| other.bytes(self.text));
+            if other_names.any(|other| other == name) {
+                return false;
             }
             rest = others;
         }
-        Some(())
+        true
     }
 
-    fn array(&mut self, mut element: impl FnMut(Range<usize>)) -> Option<()> {
+    fn array(&mut self, element: &mut dyn FnMut(Range<usize>)) -> Option<()> {
         self.take(b'[')?;
         self.depth = self.depth.checked_sub(1)?;
         self.space();
@@ -275,15 +295,14 @@ impl<'a> Scan<'a> {
         Some(())
     }
 
-    fn name(&mut self) -> Option<Scanned<'a>> {
+    fn name(&mut self) -> Option<Text> {
         let start = self.at;
         let has_escapes = self.string()?;
-        let whole = self.text.get(start..self.at)?;
         if has_escapes {
-            return serde_json::from_str(whole).ok().map(Scanned::Decoded);
+            let name = self.text.get(start..self.at)?;
+            return serde_json::from_str(name).ok().map(Text::Decoded);
         }
-        let inner = whole.strip_prefix('"')?.strip_suffix('"')?;
-        Some(Scanned::Plain(start.saturating_add(1), inner))
+        Some(Text::At(start.saturating_add(1)..self.at.saturating_sub(1)))
     }
 
     /// A text; whether it has escapes.
@@ -292,19 +311,21 @@ impl<'a> Scan<'a> {
         self.take(b'"')?;
         let mut has_escapes = false;
         loop {
-            match self.peek()? {
+            let rest = self.text.as_bytes().get(self.at..)?;
+            let plain = rest
+                .iter()
+                .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))?;
+            self.at = self.at.saturating_add(plain).saturating_add(1);
+            match rest.get(plain)? {
                 b'"' => break,
                 b'\\' => {
                     has_escapes = true;
-                    self.skip();
                     self.peek()?;
+                    self.skip();
                 }
-                0..=0x1f => return None,
-                _ => {}
+                _ => return None,
             }
-            self.skip();
         }
-        self.skip();
         if has_escapes {
             // Whether they are sound is for the library to say; they are rare.
             serde_json::from_str::<Cow<'_, str>>(self.text.get(start..self.at)?).ok()?;

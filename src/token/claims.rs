@@ -6,11 +6,12 @@ mod tests;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::rc::Rc;
 
 use serde_json::Value;
 
 use super::TokenPolicy;
-use crate::json::{Object, Raw};
+use crate::json::{Object, Raw, Text};
 use crate::reason::Reason;
 use crate::scope::is_scope_token;
 use crate::time::UnixNanos;
@@ -22,12 +23,11 @@ const LAST_SECOND: u64 = 253_402_300_799;
 ///
 /// `iss`, `aud` and `exp` are there, and every registered claim has its type; what else it holds
 /// is any JSON.
-#[derive(Clone)]
 pub struct Claims {
     members: Object,
-    issuer: String,
-    audiences: Vec<String>,
-    scopes: Vec<String>,
+    issuer: Text,
+    audiences: Vec<Text>,
+    scopes: Rc<Vec<String>>,
     expires_at: UnixNanos,
     not_before: Option<UnixNanos>,
     issued_at: Option<UnixNanos>,
@@ -48,9 +48,8 @@ impl Claims {
 
     /// The error is the name of the claim at fault.
     fn from_members(members: Object) -> Result<Self, &'static str> {
-        let issuer = members.get("iss").and_then(Raw::text).ok_or("iss")?;
-        let issuer = issuer.into_owned();
-        let audiences = members.get("aud").and_then(texts).ok_or("aud")?;
+        let issuer = members.get("iss").and_then(Raw::place).ok_or("iss")?;
+        let audiences = members.get("aud").and_then(places).ok_or("aud")?;
         if audiences.is_empty() {
             return Err("aud");
         }
@@ -75,7 +74,7 @@ impl Claims {
             members,
             issuer,
             audiences,
-            scopes,
+            scopes: Rc::new(scopes),
             expires_at,
             not_before,
             issued_at,
@@ -84,12 +83,12 @@ impl Claims {
 
     /// `iss`, byte for byte.
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        self.members.read(&self.issuer)
     }
 
     /// `aud`: one or more.
     pub fn audiences(&self) -> impl Iterator<Item = &str> {
-        self.audiences.iter().map(String::as_str)
+        self.audiences.iter().map(|text| self.members.read(text))
     }
 
     /// `exp`, without its fraction; dates after the year 2554 are [`UnixNanos::MAX`].
@@ -111,6 +110,11 @@ impl Claims {
     /// list. What is not a scope token by RFC 6749 §3.3 is left out, and so is what `scp` repeats.
     pub fn scopes(&self) -> &[String] {
         &self.scopes
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn shared_scopes(&self) -> Rc<Vec<String>> {
+        Rc::clone(&self.scopes)
     }
 
     /// The member at `path`, member names from the top; `None` for an empty path.
@@ -219,24 +223,21 @@ fn numeric_date(value: Raw<'_>, round: fn(f64) -> f64) -> Option<UnixNanos> {
 }
 
 /// A string, or the strings of a list of nothing else.
-fn texts(value: Raw<'_>) -> Option<Vec<String>> {
-    match value.text() {
-        Some(text) => Some(vec![text.into_owned()]),
-        None => value
-            .elements()?
-            .into_iter()
-            .map(|element| element.text().map(Cow::into_owned))
-            .collect(),
+fn places(value: Raw<'_>) -> Option<Vec<Text>> {
+    match value.place() {
+        Some(text) => Some(vec![text]),
+        None => value.elements()?.into_iter().map(Raw::place).collect(),
     }
 }
 
 fn scope_tokens(value: Raw<'_>) -> Option<Vec<String>> {
-    let mut tokens = match value.text() {
-        Some(text) => text.split(' ').map(str::to_owned).collect(),
-        None => texts(value)?,
-    };
-    tokens.retain(|token| is_scope_token(token));
-    Some(tokens)
+    let sound = |text: &str| is_scope_token(text).then(|| text.to_owned());
+    if let Some(text) = value.text() {
+        return Some(text.split(' ').filter_map(sound).collect());
+    }
+    let texts = value.elements()?.into_iter().map(Raw::text);
+    let texts: Vec<Cow<'_, str>> = texts.collect::<Option<_>>()?;
+    Some(texts.iter().filter_map(|text| sound(text)).collect())
 }
 
 /// Byte for byte, except that a bare origin is the same with and without its trailing slash: URL

@@ -9,7 +9,7 @@
 mod tests;
 
 use super::signature::Algorithm;
-use crate::json::Object;
+use crate::json::{Object, Text};
 use crate::reason::Reason;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,69 +18,77 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub const MAX_KID_BYTES: usize = 512;
 
 /// What a header says that counts here.
-#[derive(Clone)]
 pub(super) struct Header {
     pub(super) algorithm: Algorithm,
-    pub(super) kid: Option<String>,
-    pub(super) typ: Option<String>,
+    members: Object,
+    kid: Option<Text>,
+    typ: Option<Text>,
 }
 
 /// A compact JWS in its parts, none of them verified.
-pub(super) struct Jws {
+pub(super) struct Jws<'t> {
     pub(super) header: Header,
     pub(super) payload: Object,
     /// The two parts as they came, which is what is signed (RFC 7515 §5.2).
-    pub(super) signing_input: Box<[u8]>,
+    pub(super) signing_input: &'t [u8],
     pub(super) signature: Vec<u8>,
 }
 
-impl Jws {
-    pub(super) fn parse(token: &[u8]) -> Result<Self, Reason> {
+impl<'t> Jws<'t> {
+    pub(super) fn parse(token: &'t [u8]) -> Result<Self, Reason> {
         let (signing_input, signature) = split_last(token).ok_or(Reason::TokenMalformed)?;
         let (header, payload) = split_last(signing_input).ok_or(Reason::TokenMalformed)?;
         // The header goes first: of a token of five parts it would be no base64.
-        let header = Header::from_json(&decode_object(header)?)?;
+        let header = Header::from_object(decode_object(header)?)?;
         let payload = decode_object(payload)?;
         let signature = decode(signature)?;
         Ok(Self {
             header,
             payload,
-            signing_input: signing_input.into(),
+            signing_input,
             signature,
         })
     }
 }
 
 impl Header {
-    fn from_json(members: &Object) -> Result<Self, Reason> {
+    fn from_object(members: Object) -> Result<Self, Reason> {
         let text = |name| match members.get(name) {
             None => Ok(None),
-            Some(value) => match value.text() {
-                Some(text) => Ok(Some(text.into_owned())),
-                None => Err(Reason::TokenMalformed),
-            },
+            Some(value) => value.place().map(Some).ok_or(Reason::TokenMalformed),
         };
         let alg = text("alg")?.ok_or(Reason::TokenMalformed)?;
         let kid = text("kid")?;
         let typ = text("typ")?;
-        if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
+        let kid_bytes = kid.as_ref().map_or(0, |kid| members.read(kid).len());
+        if kid_bytes > MAX_KID_BYTES {
             return Err(Reason::TokenMalformed);
         }
         if members.get("crit").is_some() {
             return Err(Reason::CriticalHeader);
         }
-        let algorithm = Algorithm::from_name(&alg).ok_or(Reason::AlgorithmNotAllowed)?;
+        let algorithm =
+            Algorithm::from_name(members.read(&alg)).ok_or(Reason::AlgorithmNotAllowed)?;
         Ok(Self {
             algorithm,
+            members,
             kid,
             typ,
         })
+    }
+
+    pub(super) fn kid(&self) -> Option<&str> {
+        self.kid.as_ref().map(|kid| self.members.read(kid))
+    }
+
+    pub(super) fn typ(&self) -> Option<&str> {
+        self.typ.as_ref().map(|typ| self.members.read(typ))
     }
 }
 
 /// What stands before and behind the last dot.
 fn split_last(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let dot = text.iter().rposition(|&byte| byte == b'.')?;
+    let dot = memchr::memrchr(b'.', text)?;
     let (before, from_dot) = text.split_at_checked(dot)?;
     Some((before, from_dot.split_first()?.1))
 }

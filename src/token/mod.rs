@@ -130,18 +130,18 @@ impl Check {
 }
 
 /// A token that anybody may have written.
-pub struct UnverifiedToken {
+pub struct UnverifiedToken<'t> {
     header: Header,
     claims: Claims,
-    signing_input: Box<[u8]>,
+    signing_input: &'t [u8],
     signature: Vec<u8>,
 }
 
-impl UnverifiedToken {
+impl<'t> UnverifiedToken<'t> {
     /// Reads a compact JWS of at most `max_bytes`. The reasons are, in this order,
     /// [`Reason::TokenTooLarge`], [`Reason::TokenMalformed`], [`Reason::CriticalHeader`],
     /// [`Reason::AlgorithmNotAllowed`] and [`Reason::ClaimsMalformed`].
-    pub fn parse(token: &[u8], max_bytes: usize) -> Result<Self, Reason> {
+    pub fn parse(token: &'t [u8], max_bytes: usize) -> Result<Self, Reason> {
         if token.len() > max_bytes {
             return Err(Reason::TokenTooLarge);
         }
@@ -172,12 +172,12 @@ impl UnverifiedToken {
 
     /// `kid`, at most [`MAX_KID_BYTES`].
     pub fn unverified_kid(&self) -> Option<&str> {
-        self.header.kid.as_deref()
+        self.header.kid()
     }
 
     /// `typ` as it came, for logs.
     pub fn unverified_type(&self) -> Option<&str> {
-        self.header.typ.as_deref()
+        self.header.typ()
     }
 
     /// Every claim, for explanations.
@@ -213,29 +213,32 @@ impl UnverifiedToken {
     }
 
     /// Tries the keys, which must be the issuer's, in their order, and at most [`MAX_KEYS_TRIED`];
-    /// keys for another algorithm are passed over. The only way to a [`VerifiedToken`].
+    /// keys for another algorithm are passed over. The only way to a [`VerifiedToken`]; without one
+    /// the token is given back, and the reason is [`Reason::SignatureInvalid`].
     pub fn verify<'k>(
         self,
         keys: impl IntoIterator<Item = &'k VerificationKey>,
         verifier: &dyn SignatureVerifier,
-    ) -> Result<VerifiedToken, Reason> {
+    ) -> Result<VerifiedToken, Box<Self>> {
         let algorithm = self.header.algorithm;
         let signer = keys
             .into_iter()
             .filter(|key| key.fits(algorithm))
             .take(MAX_KEYS_TRIED)
-            .find(|key| key.verify(verifier, algorithm, &self.signing_input, &self.signature))
-            .ok_or(Reason::SignatureInvalid)?;
-        Ok(VerifiedToken {
-            header: self.header,
-            claims: self.claims,
-            key: signer.id(),
-        })
+            .find(|key| key.verify(verifier, algorithm, self.signing_input, &self.signature));
+        match signer {
+            Some(signer) => Ok(VerifiedToken {
+                header: self.header,
+                claims: self.claims,
+                key: signer.id(),
+            }),
+            None => Err(Box::new(self)),
+        }
     }
 }
 
 /// Without the token: a log line must not let anyone in.
-impl fmt::Debug for UnverifiedToken {
+impl fmt::Debug for UnverifiedToken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnverifiedToken")
             .field("algorithm", &self.header.algorithm)
@@ -309,7 +312,7 @@ impl Check {
             Self::Type => policy
                 .token_types
                 .iter()
-                .any(|accepted| accepted.accepts(header.typ.as_deref())),
+                .any(|accepted| accepted.accepts(header.typ())),
             Self::Algorithm => policy.algorithms.contains(&header.algorithm),
             Self::Audience => claims.is_for(audiences),
             Self::Expiry => claims.is_unexpired(policy, now),

@@ -216,7 +216,7 @@ impl Rows {
         resource: &Resource,
         bindings: &Bindings,
         text: &[u8],
-        token: UnverifiedToken,
+        token: UnverifiedToken<'_>,
         keys: &mut Keys,
     ) {
         let accepted = || {
@@ -273,7 +273,7 @@ impl Rows {
     fn check(
         &mut self,
         check: Check,
-        token: &UnverifiedToken,
+        token: &UnverifiedToken<'_>,
         policy: &TokenPolicy,
         audiences: &[String],
         now: UnixNanos,
@@ -369,7 +369,7 @@ impl Rows {
         explanation: &Explanation<'_>,
         id: IssuerId,
         issuer: &Issuer,
-        token: UnverifiedToken,
+        token: UnverifiedToken<'_>,
         keys: &mut Keys,
     ) {
         let alg = token.algorithm();
