@@ -20,6 +20,7 @@ pub mod held;
 pub mod json;
 pub mod keys;
 pub mod mcp;
+pub mod quota;
 pub mod reason;
 pub mod reply;
 pub mod resource;

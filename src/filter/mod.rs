@@ -9,6 +9,7 @@ mod host;
 mod metrics;
 mod protobuf;
 mod raw;
+mod refusals;
 mod response;
 mod root;
 mod signature;

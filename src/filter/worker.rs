@@ -5,20 +5,21 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::rc::Rc;
 use std::time::Duration;
 
-use log::{Level, debug, error, info, log, warn};
+use log::{debug, error, info, warn};
 
 use super::body::{Bodies, PROBE, Reading};
 use super::host::{self, Mark};
 use super::metrics::Metrics;
+use super::refusals::RefusalLog;
 use super::response::Expected;
 use super::signature::HostVerifier;
 use crate::config::{Config, IssuerId, KeySource};
 use crate::evidence::escaped;
-use crate::gate::{self, Decision, Refusal};
+use crate::gate::{self, Decision};
 use crate::head::Head;
 use crate::held::{Full, Held, StreamId};
 use crate::keys::{Command, Event, FetchId, FetchOutcome, Keys};
-use crate::reason::{Fault, Reason};
+use crate::reason::Reason;
 use crate::resource::Route;
 use crate::resource::host::Authority;
 use crate::sorted::SortedMap;
@@ -61,6 +62,7 @@ pub(super) struct Worker {
     /// The host's token of each call under way.
     calls: SortedMap<u32, FetchId>,
     metrics: Metrics,
+    refusals: RefusalLog,
     pub(super) reading: SortedMap<StreamId, Reading>,
     pub(super) bodies: Bodies,
     pub(super) responses: SortedMap<StreamId, Expected>,
@@ -83,6 +85,7 @@ impl Worker {
             held: Held::new(config.limits.held_requests),
             calls: SortedMap::default(),
             metrics: Metrics::default(),
+            refusals: RefusalLog::new(),
             reading: SortedMap::default(),
             bodies: Bodies::Unknown,
             responses: SortedMap::default(),
@@ -153,6 +156,7 @@ impl Worker {
         self.metrics.held(&self.config, self.held.len());
         self.probe_bodies();
         self.metrics.flush(&self.config);
+        self.refusals.tick(now);
         for (issuer, status) in self.trust.keys.status(now) {
             self.metrics.key_status(&self.config, issuer, status);
         }
@@ -325,13 +329,13 @@ impl Worker {
                 host::edit_request(edits).and_then(|()| host::mark(Mark::Allow))
             }
             Decision::Observe(refusal, edits) => {
-                self.log_refusal(refusal, head);
+                self.refusals.write(refusal, head, &self.config);
                 host::mark_reason(refusal.reason.label());
                 host::edit_request(edits).and_then(|()| host::mark(Mark::Pass))
             }
             Decision::Answer(reply) => return self.send(reply),
             Decision::Refuse(refusal, reply) => {
-                self.log_refusal(refusal, head);
+                self.refusals.write(refusal, head, &self.config);
                 host::mark_reason(refusal.reason.label());
                 return self.send(reply);
             }
@@ -353,7 +357,7 @@ impl Worker {
     ) {
         self.metrics.count(decision);
         if let Decision::Observe(refusal, _) = decision {
-            self.log_refusal(refusal, Some(head));
+            self.refusals.write(refusal, Some(head), &self.config);
             host::mark_reason(refusal.reason.label());
         }
         phase.set(Phase::Forwarded);
@@ -418,36 +422,5 @@ impl Worker {
                 );
             }
         }
-    }
-
-    /// One line: whom it was for, what was expected and what was found. Never the token.
-    fn log_refusal(&self, refusal: &Refusal, head: Option<&Head>) {
-        // A request without a token is how every login begins.
-        if refusal.reason == Reason::CredentialsMissing {
-            return;
-        }
-        let level = match refusal.reason.fault() {
-            // Whoever sends tokens with unknown keys chooses how many of these there are.
-            Fault::Outage if refusal.reason == Reason::KeyPending => Level::Info,
-            Fault::Outage => Level::Warn,
-            Fault::Request | Fault::Token | Fault::Policy => Level::Info,
-        };
-        let request_id = head
-            .and_then(|head| head.values("x-request-id").next())
-            .and_then(|id| std::str::from_utf8(id).ok())
-            .map(escaped);
-        let issuer = refusal.issuer.and_then(|id| self.config.issuer(id));
-        log!(
-            level,
-            "refused: reason={} resource={} issuer={} expected={} found={} request_id={}",
-            refusal.reason.label(),
-            self.config
-                .resource(refusal.resource)
-                .map_or("-", |resource| &resource.label),
-            issuer.map_or("-", |issuer| &issuer.policy.issuer),
-            refusal.expected.as_deref().unwrap_or("-"),
-            refusal.found.as_deref().unwrap_or("-"),
-            request_id.as_deref().unwrap_or("-"),
-        );
     }
 }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable
+from http.client import HTTPConnection
 from typing import Any
 
 from support import http1, tokens
@@ -56,3 +59,33 @@ def test_the_start_of_a_login_is_counted_but_not_logged(start_envoy: Callable[..
     assert http1.request(envoy.port, "POST", "/mcp", host="mcp.example.com").status == 401
     until(lambda: envoy.stats("credentials_missing"), "the counter")
     assert "refused:" not in envoy.log()
+
+
+def test_a_flood_is_counted_but_does_not_fill_the_log(start_envoy: Callable[..., Any]) -> None:
+    envoy = start_envoy(config("one").filter, concurrency=1)
+    expired = tokens.mint({"claims": {**CLAIMS, "exp": 1_000_000_000}})
+    sent = 1000
+    connection = HTTPConnection("127.0.0.1", envoy.port, timeout=15)
+    began = time.monotonic()
+    for _ in range(sent):
+        connection.request("GET", "/mcp", headers={"authorization": f"Bearer {expired}"})
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 401
+    seconds = time.monotonic() - began
+    connection.close()
+
+    def counted() -> bool:
+        return sum(envoy.stats("refused_total;reason=expired").values()) == sent
+
+    def written() -> int:
+        return envoy.log().count("refused: reason=expired ")
+
+    def left_out() -> int:
+        found = re.findall(r"refused: (\d+) more, which are counted", envoy.log())
+        return sum(map(int, found))
+
+    until(counted, "the counter")
+    until(lambda: written() + left_out() == sent, "the number of lines left out")
+    # 100 a second; at the begin and at the end one more second may have begun.
+    assert 100 <= written() <= 100 * (seconds + 2)

@@ -1,0 +1,75 @@
+//! The log's lines for refusals: at most [`LINES`] a second of each kind, whatever clients send.
+
+use log::{Level, info, log, log_enabled};
+
+use crate::config::Config;
+use crate::evidence::escaped;
+use crate::gate::Refusal;
+use crate::head::Head;
+use crate::quota::Quota;
+use crate::reason::{Fault, Reason};
+use crate::time::UnixNanos;
+
+/// What a worker writes in a second; who looks for one refusal among more has counters and access
+/// logs.
+const LINES: u32 = 100;
+
+pub(super) struct RefusalLog {
+    /// Of clients: a flood of these does not hide that the filter itself lacks something.
+    requests: Quota,
+    outages: Quota,
+}
+
+impl RefusalLog {
+    pub(super) const fn new() -> Self {
+        Self {
+            requests: Quota::new(LINES),
+            outages: Quota::new(LINES),
+        }
+    }
+
+    /// One line: whom it was for, what was expected and what was found. Never the token.
+    pub(super) fn write(&mut self, refusal: &Refusal, head: Option<&Head>, config: &Config) {
+        // A request without a token is how every login begins.
+        if refusal.reason == Reason::CredentialsMissing {
+            return;
+        }
+        let (level, quota) = match refusal.reason.fault() {
+            // Whoever sends tokens with unknown keys chooses how many of these there are.
+            Fault::Outage if refusal.reason == Reason::KeyPending => {
+                (Level::Info, &mut self.requests)
+            }
+            Fault::Outage => (Level::Warn, &mut self.outages),
+            Fault::Request | Fault::Token | Fault::Policy => (Level::Info, &mut self.requests),
+        };
+        if !log_enabled!(level) || !quota.take() {
+            return;
+        }
+        let request_id = head
+            .and_then(|head| head.values("x-request-id").next())
+            .and_then(|id| std::str::from_utf8(id).ok())
+            .map(escaped);
+        let issuer = refusal.issuer.and_then(|id| config.issuer(id));
+        log!(
+            level,
+            "refused: reason={} resource={} issuer={} expected={} found={} request_id={}",
+            refusal.reason.label(),
+            config
+                .resource(refusal.resource)
+                .map_or("-", |resource| &resource.label),
+            issuer.map_or("-", |issuer| &issuer.policy.issuer),
+            refusal.expected.as_deref().unwrap_or("-"),
+            refusal.found.as_deref().unwrap_or("-"),
+            request_id.as_deref().unwrap_or("-"),
+        );
+    }
+
+    pub(super) fn tick(&mut self, now: UnixNanos) {
+        let quotas = [&mut self.requests, &mut self.outages];
+        let left_out = quotas.map(|quota| quota.handle_tick(now).unwrap_or_default());
+        let left_out = left_out.into_iter().fold(0, u64::saturating_add);
+        if left_out > 0 {
+            info!("refused: {left_out} more, which are counted but not logged each");
+        }
+    }
+}
