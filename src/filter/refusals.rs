@@ -1,6 +1,6 @@
 //! The log's lines for refusals: at most [`LINES`] a second of each kind, whatever clients send.
 
-use log::{Level, info, log, log_enabled};
+use log::{Level, log};
 
 use crate::config::Config;
 use crate::evidence::escaped;
@@ -42,7 +42,7 @@ impl RefusalLog {
             Fault::Outage => (Level::Warn, &mut self.outages),
             Fault::Request | Fault::Token | Fault::Policy => (Level::Info, &mut self.requests),
         };
-        if !log_enabled!(level) || !quota.take() {
+        if !quota.take() {
             return;
         }
         let request_id = head
@@ -65,11 +65,17 @@ impl RefusalLog {
     }
 
     pub(super) fn tick(&mut self, now: UnixNanos) {
-        let quotas = [&mut self.requests, &mut self.outages];
-        let left_out = quotas.map(|quota| quota.handle_tick(now).unwrap_or_default());
-        let left_out = left_out.into_iter().fold(0, u64::saturating_add);
-        if left_out > 0 {
-            info!("refused: {left_out} more, which are counted but not logged each");
+        let quotas = [
+            (Level::Info, &mut self.requests),
+            (Level::Warn, &mut self.outages),
+        ];
+        for (level, quota) in quotas {
+            if let Some(left_out) = quota.handle_tick(now) {
+                log!(
+                    level,
+                    "refused: {left_out} more, which are counted but not logged each"
+                );
+            }
         }
     }
 }

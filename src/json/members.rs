@@ -108,7 +108,7 @@ impl<'a> Raw<'a> {
     /// The text, if it is one.
     #[inline(never)]
     pub fn text(self) -> Option<Cow<'a, str>> {
-        let inner = self.inner()?;
+        let inner = self.text.strip_prefix('"')?.strip_suffix('"')?;
         if inner.as_bytes().contains(&b'\\') {
             return serde_json::from_str(self.text).ok().map(Cow::Owned);
         }
@@ -125,10 +125,6 @@ impl<'a> Raw<'a> {
             }
             Cow::Owned(text) => Text::Decoded(text.into()),
         })
-    }
-
-    fn inner(self) -> Option<&'a str> {
-        self.text.strip_prefix('"')?.strip_suffix('"')
     }
 
     /// The elements, if it is a list.

@@ -22,6 +22,11 @@ fn by_scan(bytes: &[u8]) -> Option<Map<String, Value>> {
         let raw = object.get(name).unwrap();
         assert_eq!(raw.is_text(), value.is_string());
         assert_eq!(raw.text().as_deref(), value.as_str());
+        let read = |raw: Raw<'_>| raw.place().map(|text| object.read(&text).to_owned());
+        assert_eq!(read(raw).as_deref(), value.as_str());
+        for (at, element) in raw.elements().into_iter().flatten().enumerate() {
+            assert_eq!(read(element).as_deref(), value[at].as_str());
+        }
         assert_eq!(raw.number(), value.as_f64());
         assert_eq!(raw.whole_number(), value.as_u64());
         let elements = raw.elements().map(|elements| {
