@@ -19,7 +19,7 @@ READ_PATH = {"get_header_map_value": 1}
 READ_HEAD = READ_PATH | {"get_header_map_pairs": 1, "get_current_time_nanoseconds": 1}
 FORWARD = READ_HEAD | {
     "remove_header_map_value": 1,  # the token
-    "replace_header_map_value": 4,  # identity headers
+    "add_header_map_value": 4,  # identity headers
     "set_property": 5,  # the mark, and four facts about the caller
 }
 REFUSE = READ_HEAD | {"set_property": 1, "send_local_response": 1, "log": 1}

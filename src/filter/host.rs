@@ -60,8 +60,9 @@ pub(super) fn edit_request(edits: &Edits) -> Result<()> {
     for (fact, value) in edits.facts() {
         raw::set_property(fact, value.as_bytes())?;
     }
+    // Added, not replaced: Envoy need not look for a header that is known not to be there.
     for (name, value) in edits.headers() {
-        raw::replace_header(MapType::HttpRequestHeaders, name, value.as_bytes())?;
+        raw::add_header(MapType::HttpRequestHeaders, name, value.as_bytes())?;
     }
     Ok(())
 }

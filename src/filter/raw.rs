@@ -22,7 +22,7 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
-    fn proxy_replace_header_map_value(
+    fn proxy_add_header_map_value(
         map: u32,
         name: *const u8,
         name_size: usize,
@@ -53,11 +53,11 @@ pub(super) fn header(map: MapType, name: &str) -> Result<Option<Vec<u8>>, HostEr
     })
 }
 
-/// Sets a header in place of all of its name.
-pub(super) fn replace_header(map: MapType, name: &str, value: &[u8]) -> Result<(), HostError> {
+/// Adds a header; to a value that it has already, if there is one.
+pub(super) fn add_header(map: MapType, name: &str, value: &[u8]) -> Result<(), HostError> {
     // SAFETY: name and value are as long as they say.
     done(unsafe {
-        proxy_replace_header_map_value(
+        proxy_add_header_map_value(
             map as u32,
             name.as_ptr(),
             name.len(),

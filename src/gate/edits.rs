@@ -12,10 +12,11 @@ use crate::trust::Caller;
 /// What is changed in a request before it is forwarded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
-    /// Headers to remove: the token, and whatever a server could take for an identity header.
+    /// Headers to remove: the token, and whatever a server could take for an identity header, the
+    /// client's own copy included.
     pub remove: Vec<Cow<'static, str>>,
-    /// Whose request it is: identity headers to set, in place of all of their name, and what
-    /// filter state says.
+    /// Whose request it is: identity headers to add once those are gone, and what filter state
+    /// says.
     pub caller: Option<Rc<Caller>>,
     /// What is taken out of the response.
     pub lists: Option<Lists>,
@@ -25,7 +26,7 @@ pub struct Edits {
 }
 
 impl Edits {
-    /// Identity headers to set: names and values.
+    /// Identity headers to add: names and values.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         let headers = self.caller.iter().flat_map(|caller| &caller.headers);
         headers.map(|(name, value)| (&**name, value.as_str()))
@@ -43,9 +44,6 @@ impl Request<'_> {
     pub(super) fn edits(&self, caller: Option<&Rc<Caller>>) -> Edits {
         let hides_token = caller.is_some() && !self.resource.forward_token;
         let reads_response = caller.is_some() && self.filters_lists();
-        let is_set = |name: &str| {
-            caller.is_some_and(|caller| caller.headers.iter().any(|(set, _)| **set == *name))
-        };
         let mut remove = Vec::new();
         if hides_token && self.head.has("authorization") {
             remove.push(Cow::Borrowed("authorization"));
@@ -57,7 +55,6 @@ impl Request<'_> {
             for name in self.head.names_of_length(header.name.len()) {
                 if let Ok(name) = std::str::from_utf8(name)
                     && folds_to(name, &header.name)
-                    && !is_set(name)
                     && remove.iter().all(|removed| removed != name)
                 {
                     remove.push(Cow::Owned(name.to_owned()));

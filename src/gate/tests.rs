@@ -494,7 +494,7 @@ fn what_is_allowed_goes_on_without_the_token_and_with_its_identity() {
         .allowed();
     assert_eq!(
         edits.remove,
-        ["authorization", "x_mcp_sub", "x_mcp-client_id"]
+        ["authorization", "x-mcp-sub", "x_mcp_sub", "x_mcp-client_id"]
     );
     let set: Vec<(&str, &str)> = edits.headers().collect();
     assert_eq!(

@@ -11,6 +11,9 @@ mod tests;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher as _, BuildHasherDefault, Hash as _, Hasher, RandomState};
 
+use foldhash::SharedSeed;
+use foldhash::fast::FoldHasher;
+
 use crate::config::ResourceId;
 use crate::resource::path::Bindings;
 
@@ -44,10 +47,24 @@ pub struct Key<'a> {
     hash: u64,
 }
 
-/// Makes the keys of all caches of a worker, with a hash of its own: nobody can choose credentials
-/// that collide.
-#[derive(Clone, Debug, Default)]
-pub struct Keyed(RandomState);
+/// Makes the keys of all caches of a worker, with a hash that is seeded by the host's random
+/// numbers. Whoever could make two credentials collide would push the one out of the memory with
+/// the other, and no more: they are compared in full.
+#[derive(Clone)]
+pub struct Keyed {
+    of_worker: SharedSeed,
+    of_hasher: u64,
+}
+
+impl Default for Keyed {
+    fn default() -> Self {
+        let random = || RandomState::new().build_hasher().finish();
+        Self {
+            of_worker: SharedSeed::from_u64(random()),
+            of_hasher: random(),
+        }
+    }
+}
 
 impl Keyed {
     /// The key for the whole value of `authorization`, and for what the variables of the resource's
@@ -58,7 +75,7 @@ impl Keyed {
         bindings: &'a Bindings,
         credentials: &'a [u8],
     ) -> Key<'a> {
-        let mut hasher = self.0.build_hasher();
+        let mut hasher = FoldHasher::with_seed(self.of_hasher, &self.of_worker);
         hasher.write(credentials);
         hasher.write_usize(resource.0);
         bindings.hash(&mut hasher);
@@ -100,7 +117,7 @@ struct Entry<V> {
 impl<V> Entry<V> {
     fn is_for(&self, key: Key<'_>) -> bool {
         self.resource == key.resource
-            && *self.credentials == *key.credentials
+            && is_same(&self.credentials, key.credentials)
             && self.bindings == *key.bindings
     }
 }
@@ -255,6 +272,17 @@ impl<V> Cache<V> {
             self.ghosts.push_back(hash);
         }
     }
+}
+
+/// In words: the C library's `memcmp` for WebAssembly goes byte by byte, and tokens are long.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let ((words, rest), (other_words, other_rest)) = (one.as_chunks(), other.as_chunks());
+    one.len() == other.len()
+        && words
+            .iter()
+            .zip(other_words)
+            .all(|(word, other)| u64::from_ne_bytes(*word) == u64::from_ne_bytes(*other))
+        && rest == other_rest
 }
 
 /// Without any entry: each holds a token.

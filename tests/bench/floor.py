@@ -19,14 +19,14 @@ _IMPORTS = {
     "get_header_map_value": 5,
     "get_header_map_pairs": 3,
     "get_current_time_nanoseconds": 1,
-    "replace_header_map_value": 5,
+    "add_header_map_value": 5,
     "remove_header_map_value": 3,
     "set_property": 4,
 }
 
 
 def for_a_known_token(file: Path, headers: Sequence[str]) -> Path:
-    """Reads path and headers, sets these, removes the token, and leaves the mark."""
+    """Reads path and headers, removes the token, adds these, and leaves the mark."""
     code = _Code()
     code.call("get_header_map_value", _REQUEST_HEADERS, *code.text(":path"), 0, 4)
     code.call("get_header_map_pairs", _REQUEST_HEADERS, 0, 4)
@@ -34,7 +34,7 @@ def for_a_known_token(file: Path, headers: Sequence[str]) -> Path:
     code.call("remove_header_map_value", _REQUEST_HEADERS, *code.text("authorization"))
     for name in headers:
         value = code.text("a value of some length")
-        code.call("replace_header_map_value", _REQUEST_HEADERS, *code.text(name), *value)
+        code.call("add_header_map_value", _REQUEST_HEADERS, *code.text(name), *value)
     code.call("set_property", *code.text("mcp_auth"), *code.text("allow"))
     file.write_bytes(code.module())
     return file

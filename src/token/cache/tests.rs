@@ -184,3 +184,18 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn credentials_are_compared_in_full(
+        credentials in prop::collection::vec(any::<u8>(), 1..40),
+        at in any::<prop::sample::Index>(),
+        flipped in 1_u8..,
+    ) {
+        let mut other = credentials.clone();
+        *at.get_mut(&mut other) ^= flipped;
+        prop_assert!(is_same(&credentials, &credentials.clone()));
+        prop_assert!(!is_same(&credentials, &other));
+        prop_assert!(!is_same(&credentials, &credentials[1..]));
+    }
+}

@@ -121,7 +121,7 @@ const host = {
     const found = headers.find(([other]) => other === name);
     return found ? give(encoder.encode(found[1]), pointer, length) : NOT_FOUND;
   },
-  proxy_replace_header_map_value: () => OK,
+  proxy_add_header_map_value: () => OK,
   proxy_remove_header_map_value: () => OK,
   proxy_get_property(at, size, pointer, length) {
     return NOT_FOUND;
