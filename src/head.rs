@@ -7,6 +7,8 @@ use std::ops::Range;
 pub struct Head {
     bytes: Vec<u8>,
     headers: Vec<(Range<usize>, Range<usize>)>,
+    /// Which lengths names have, a bit for each.
+    lengths: u64,
 }
 
 impl Head {
@@ -20,6 +22,7 @@ impl Head {
             head.bytes.extend_from_slice(&value);
             let end = head.bytes.len();
             head.headers.push((start..between, between..end));
+            head.lengths |= length_bit(name.len());
         }
         head
     }
@@ -37,6 +40,7 @@ impl Head {
             return None;
         }
         let mut headers = Vec::with_capacity(count);
+        let mut all_lengths = 0;
         let mut take = |length: usize| {
             let start = at;
             let end = start.checked_add(length)?;
@@ -46,9 +50,14 @@ impl Head {
         for lengths in (4..).step_by(8).take(count) {
             let name = take(number(&bytes, lengths)?)?;
             let value = take(number(&bytes, lengths.checked_add(4)?)?)?;
+            all_lengths |= length_bit(name.len());
             headers.push((name, value));
         }
-        Some(Self { bytes, headers })
+        Some(Self {
+            bytes,
+            headers,
+            lengths: all_lengths,
+        })
     }
 
     /// The `:method`; empty where there is none.
@@ -79,17 +88,26 @@ impl Head {
             .filter_map(|(name, _)| std::str::from_utf8(name).ok())
     }
 
-    /// Lengths are compared where they stand: most headers are passed over by them.
+    /// Lengths are compared where they stand: most headers are passed over by them, and all at
+    /// once where none has such a name.
     fn of_length(&self, bytes: usize) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.parts(move |name| name.len() == bytes)
+        let headers = match self.lengths & length_bit(bytes) {
+            0 => &[],
+            _ => self.headers.as_slice(),
+        };
+        self.parts(headers, move |name| name.len() == bytes)
     }
 
     fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.parts(|_| true)
+        self.parts(&self.headers, |_| true)
     }
 
-    fn parts(&self, which: impl Fn(&Range<usize>) -> bool) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let headers = self.headers.iter().filter(move |(name, _)| which(name));
+    fn parts<'a>(
+        &'a self,
+        headers: &'a [(Range<usize>, Range<usize>)],
+        which: impl Fn(&Range<usize>) -> bool,
+    ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let headers = headers.iter().filter(move |(name, _)| which(name));
         headers.filter_map(|(name, value)| {
             Some((
                 self.bytes.get(name.clone())?,
@@ -97,6 +115,11 @@ impl Head {
             ))
         })
     }
+}
+
+/// The bit for names of so many bytes, and of 64 more.
+const fn length_bit(bytes: usize) -> u64 {
+    1_u64.rotate_left((bytes & 63) as u32)
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<usize> {
@@ -140,7 +163,16 @@ mod tests {
                 .pairs()
                 .map(|(name, value)| (name.to_vec(), value.to_vec()))
                 .collect();
-            prop_assert_eq!(read, headers);
+            prop_assert_eq!(&read, &headers);
+            for (name, _) in &headers {
+                let Ok(name) = std::str::from_utf8(name) else {
+                    continue;
+                };
+                let named = headers.iter().filter(|(other, _)| other == name.as_bytes());
+                let values: Vec<&[u8]> = named.map(|(_, value)| value.as_slice()).collect();
+                prop_assert_eq!(head.values(name).collect::<Vec<_>>(), values);
+                prop_assert!(head.has(name));
+            }
         }
 
         #[test]
