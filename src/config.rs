@@ -18,7 +18,7 @@ use serde::Deserialize as _;
 use tree::Node;
 
 use crate::keys::jwk::KeySet;
-use crate::resource::Resource;
+use crate::resource::{Resource, UsualPaths};
 use crate::token::TokenPolicy;
 use crate::url::HttpUrl;
 
@@ -37,6 +37,8 @@ pub struct Config {
     pub resources: Vec<Resource>,
     /// The resources, the most specific path first.
     pub by_specificity: Vec<ResourceId>,
+    /// Where the resources stand.
+    pub usual_paths: UsualPaths,
     /// What is legal but unwise, a sentence each.
     pub warnings: Vec<String>,
 }

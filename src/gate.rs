@@ -17,7 +17,7 @@ use crate::mcp::{Messages, Mismatch, Needs, Operation, RequestId, Routing};
 use crate::reason::Reason;
 use crate::reply::{self, Origin, Reply};
 use crate::resource::host::Authority;
-use crate::resource::path::{Bindings, RequestPath};
+use crate::resource::path::Bindings;
 use crate::resource::{self, Resource, Route};
 use crate::time::UnixNanos;
 use crate::token::cache::{Key, Keyed};
@@ -40,9 +40,9 @@ pub enum Decision {
     /// Forward it, with these edits.
     Allow(Edits),
     /// Answer it here with a refusal.
-    Refuse(Refusal, Reply),
+    Refuse(Box<Refusal>, Reply),
     /// Forward it with these edits although it would be refused ([`Mode::Observe`]).
-    Observe(Refusal, Edits),
+    Observe(Box<Refusal>, Edits),
     /// Hold it until the keys of this issuer have come, and decide again.
     Wait(IssuerId),
     /// Its token is good. Hold it until its body has come, and go on with [`decide_operation`].
@@ -102,7 +102,7 @@ pub fn route(config: &Config, path: Option<&[u8]>, authority: Authority<'_>) -> 
         return Route::Foreign;
     }
     match (path, config.by_specificity.first()) {
-        (Some(path), _) => resource::route(config, &RequestPath::new(path), authority),
+        (Some(path), _) => resource::route(config, path, authority),
         (None, Some(resource)) => Route::Unclear(*resource, Reason::PathMissing),
         (None, None) => Route::Foreign,
     }
@@ -195,7 +195,7 @@ fn decide_with(
     };
     match route {
         Route::Foreign | Route::Mirror(..) => Decision::Pass,
-        Route::Unclear(_, reason) => request.refuse(request.refusal(*reason)),
+        Route::Unclear(_, reason) => request.refuse(Box::new(request.refusal(*reason))),
         Route::Metadata(..) => request.metadata(),
         Route::Protected(..) => request.protected(authorize),
     }
@@ -213,7 +213,7 @@ pub fn decide_operation(
     decide_with(config, route, head, now, |request| {
         let lists = request.authorize_operation(&pending, body)?;
         Ok(Granted::All(Edits {
-            lists,
+            lists: lists.map(Box::new),
             ..pending.edits
         }))
     })
@@ -247,7 +247,7 @@ pub fn refuse(
     };
     let mut refusal = request.refusal(reason);
     refusal.retry_after = Some(RETRY_WHEN_FULL);
-    request.refuse(refusal)
+    request.refuse(Box::new(refusal))
 }
 
 struct Request<'a> {
@@ -298,15 +298,15 @@ impl Request<'_> {
             return Decision::Answer(reply::resource_preflight(origin));
         }
         if refused_origin {
-            return self.refuse(self.refusal(Reason::OriginNotAllowed));
+            return self.refuse(Box::new(self.refusal(Reason::OriginNotAllowed)));
         }
         match authorize(self) {
             Ok(Granted::All(edits)) => Decision::Allow(edits),
             Ok(Granted::ByOperation(pending)) => Decision::ReadBody(pending),
-            Err(Stop::Refused(refusal)) => self.refuse(*refusal),
+            Err(Stop::Refused(refusal)) => self.refuse(refusal),
             // Observing never delays a request.
             Err(Stop::Waits(issuer)) if self.config.mode == Mode::Observe => {
-                self.refuse(self.refusal_by(Reason::KeysUnavailable, issuer))
+                self.refuse(Box::new(self.refusal_by(Reason::KeysUnavailable, issuer)))
             }
             Err(Stop::Waits(issuer)) => Decision::Wait(issuer),
         }
@@ -669,7 +669,8 @@ impl Request<'_> {
         }
     }
 
-    fn refuse(&self, refusal: Refusal) -> Decision {
+    #[inline(never)]
+    fn refuse(&self, refusal: Box<Refusal>) -> Decision {
         match self.config.mode {
             Mode::Enforce => {
                 let reply = reply::refusal(&refusal, self.resource, self.bindings, self.origin());

@@ -121,11 +121,47 @@ fn mirrored(config: &Config, path: &RequestPath<'_>, authority: Authority<'_>) -
     found
 }
 
+/// The paths at which resources stand: most requests have just such a one, and [`route`] need not
+/// take it apart to know whose it is.
+#[derive(Debug, Default)]
+pub struct UsualPaths(Vec<(String, ResourceId)>);
+
+impl UsualPaths {
+    /// As these resources are placed where no authority is read.
+    pub fn of(config: &Config) -> Self {
+        let resources = config.resources.iter();
+        let usual = resources.filter_map(|resource| {
+            let path = resource.pattern.literal()?;
+            let placed = place(config, path.as_bytes(), Authority::NotRead);
+            let Route::Protected(id, bindings) = placed else {
+                return None;
+            };
+            (bindings == Bindings::default()).then_some((path, id))
+        });
+        Self(usual.collect())
+    }
+
+    fn get(&self, path: &[u8]) -> Option<ResourceId> {
+        let mut usual = self.0.iter();
+        usual
+            .find(|(usual, _)| usual.as_bytes() == path)
+            .map(|(_, id)| *id)
+    }
+}
+
 /// Finds whom a request is for. `authority` is looked at where a resource has `hosts`.
 ///
 /// Of several resources the most specific one wins; one reading of the path that might belong to
 /// any resource makes the whole request unclear.
-pub fn route(config: &Config, path: &RequestPath<'_>, authority: Authority<'_>) -> Route {
+pub fn route(config: &Config, path: &[u8], authority: Authority<'_>) -> Route {
+    match config.usual_paths.get(path) {
+        Some(id) if authority == Authority::NotRead => Route::Protected(id, Bindings::default()),
+        Some(_) | None => place(config, path, authority),
+    }
+}
+
+fn place(config: &Config, path: &[u8], authority: Authority<'_>) -> Route {
+    let path = &RequestPath::new(path);
     let served = |id: &ResourceId| config.resource(*id).map(|resource| (*id, resource));
     for (id, resource) in config.by_specificity.iter().filter_map(served) {
         if resource.hosts.admits(authority) == Some(true)

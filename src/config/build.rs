@@ -17,7 +17,7 @@ use crate::mcp::{self, Needs, OperationRule, Pattern};
 use crate::resource::host::{HostPattern, Hosts};
 use crate::resource::metadata::{MIRRORED, Members, Metadata, Mirror, well_known_path};
 use crate::resource::path::PathPattern;
-use crate::resource::{IdentityHeader, Resource};
+use crate::resource::{IdentityHeader, Resource, UsualPaths};
 use crate::scope::{ScopeHierarchy, is_scope_token};
 use crate::template::{Template, TemplateError};
 use crate::token::signature::Algorithm;
@@ -97,7 +97,7 @@ pub(super) fn config(raw: raw::Config) -> Result<Config> {
         let at = others.position(|other| specificity(other) < specificity(&id));
         by_specificity.insert(at.unwrap_or(by_specificity.len()), id);
     }
-    Ok(Config {
+    let mut config = Config {
         enabled: raw.enabled,
         mode: match raw.mode {
             raw::Mode::Enforce => Mode::Enforce,
@@ -107,8 +107,11 @@ pub(super) fn config(raw: raw::Config) -> Result<Config> {
         issuers,
         resources,
         by_specificity,
+        usual_paths: UsualPaths::default(),
         warnings,
-    })
+    };
+    config.usual_paths = UsualPaths::of(&config);
+    Ok(config)
 }
 
 fn limits(raw: &raw::Limits) -> Result<Limits> {

@@ -115,18 +115,14 @@ impl Worker {
         if let Some(bytes) = bytes
             && reading.take(bytes, &self.config).is_err()
         {
-            if let Some(Reading {
-                wanted: Some(wanted),
-                ..
-            }) = self.reading.remove(stream)
-            {
-                self.give_up(&wanted.request.phase);
-            }
-            return;
+            return self.give_up_reading(stream);
         }
         reading.ended |= ends;
         if reading.is_complete() && reading.wanted.is_some() {
-            self.judge(stream, host::now(), false);
+            match host::now() {
+                Ok(now) => self.judge(stream, now, false),
+                Err(host::HostError) => self.give_up_reading(stream),
+            }
         }
     }
 
@@ -189,6 +185,17 @@ impl Worker {
         phase.set(Phase::HeadersForwarded);
         if later && host::resume_request().is_err() {
             error!("the host did not resume a request");
+        }
+    }
+
+    /// The host failed while a body was read.
+    fn give_up_reading(&mut self, stream: StreamId) {
+        if let Some(Reading {
+            wanted: Some(wanted),
+            ..
+        }) = self.reading.remove(stream)
+        {
+            self.give_up(&wanted.request.phase);
         }
     }
 

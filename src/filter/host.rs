@@ -3,7 +3,7 @@
 //! Only getters that return bytes are used: the string getters of the SDK panic on a byte that is
 //! not UTF-8, which costs the worker.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use log::error;
 use proxy_wasm::hostcalls;
@@ -30,12 +30,8 @@ pub(super) enum Mark {
     Pass,
 }
 
-pub(super) fn now() -> UnixNanos {
-    let since_epoch = hostcalls::get_current_time()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .unwrap_or_default();
-    UnixNanos::ZERO.saturating_add(since_epoch)
+pub(super) fn now() -> Result<UnixNanos> {
+    raw::time().map(UnixNanos::from_nanos)
 }
 
 pub(super) fn configuration() -> Result<Vec<u8>> {

@@ -30,6 +30,7 @@ unsafe extern "C" {
         value_size: usize,
     ) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
+    fn proxy_get_current_time_nanoseconds(nanos: *mut u64) -> u32;
     fn proxy_set_property(
         path: *const u8,
         path_size: usize,
@@ -71,6 +72,14 @@ pub(super) fn add_header(map: MapType, name: &str, value: &[u8]) -> Result<(), H
 pub(super) fn remove_header(map: MapType, name: &str) -> Result<(), HostError> {
     // SAFETY: the name is as long as it says.
     done(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
+}
+
+/// Nanoseconds since 1970-01-01T00:00:00Z.
+pub(super) fn time() -> Result<u64, HostError> {
+    let mut nanos = 0;
+    // SAFETY: the pointer is valid for the time of the call.
+    done(unsafe { proxy_get_current_time_nanoseconds(&raw mut nanos) })?;
+    Ok(nanos)
 }
 
 /// Sets a property of one name: in Envoy, filter state `wasm.NAME`.

@@ -17,7 +17,7 @@ use crate::resource::Route;
 pub(super) struct Expected {
     resource: ResourceId,
     readable: Vec<(&'static str, String)>,
-    lists: Option<Lists>,
+    lists: Option<Box<Lists>>,
     /// Whose body is being read.
     begun: Option<Response>,
 }
@@ -67,8 +67,8 @@ impl Worker {
             return;
         };
         expected.begun = match head {
-            Ok(head) => Response::begin(lists, &head, self.config.limits.body_bytes, report),
-            Err(HostError) => Some(Response::unreadable(lists, report)),
+            Ok(head) => Response::begin(*lists, &head, self.config.limits.body_bytes, report),
+            Err(HostError) => Some(Response::unreadable(*lists, report)),
         };
         if expected.begun.is_some() {
             host::remove_response_headers(&Response::STALE_HEADERS);

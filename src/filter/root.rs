@@ -11,6 +11,7 @@ use super::host;
 use super::stream::Stream;
 use super::worker::Worker;
 use crate::config::Config;
+use crate::time::UnixNanos;
 
 /// What the root shares with its streams; empty until there is a configuration.
 pub(super) type Shared = Rc<RefCell<Option<Worker>>>;
@@ -72,8 +73,10 @@ impl RootContext for Root {
                 for warning in &config.warnings {
                     warn!("{warning}");
                 }
-                let worker = Worker::new(self.id, config);
-                worker.plan(host::now());
+                // Nothing is judged by this reading: at worst, keys are fetched late.
+                let now = host::now().unwrap_or(UnixNanos::ZERO);
+                let worker = Worker::new(self.id, config, now);
+                worker.plan(now);
                 self.worker = Rc::new(RefCell::new(Some(worker)));
                 true
             }

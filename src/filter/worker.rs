@@ -69,8 +69,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(root: u32, config: Config) -> Self {
-        let now = host::now();
+    pub(super) fn new(root: u32, config: Config, now: UnixNanos) -> Self {
         // The standard library's only source of randomness: no two workers are alike.
         let worker = RandomState::new().build_hasher().finish();
         let keys = if host::has_own_shared_data() {
@@ -115,13 +114,13 @@ impl Worker {
         if route == Route::Foreign {
             return self.carry_out(Decision::Pass, None, phase);
         }
-        let Ok(head) = host::request_head() else {
+        let (Ok(head), Ok(arrived)) = (host::request_head(), host::now()) else {
             return self.give_up(phase);
         };
         let request = HeldRequest {
             route,
             head,
-            arrived: host::now(),
+            arrived,
             ends,
             phase: Rc::clone(phase),
         };
@@ -139,7 +138,9 @@ impl Worker {
 
     /// Time has passed. Called in the context of the root.
     pub(super) fn tick(&mut self) {
-        let now = host::now();
+        let Some(now) = clock() else {
+            return;
+        };
         self.trust.keys.handle_tick(now);
         self.work(now);
         for (stream, _, request) in self.held.take_overdue(now) {
@@ -166,17 +167,18 @@ impl Worker {
     /// The configuration is no longer used. Called in the context of the root.
     pub(super) fn shut_down(&mut self) {
         self.trust.keys.handle_shutdown();
-        self.work(host::now());
+        if let Some(now) = clock() {
+            self.work(now);
+        }
         self.metrics.held(&self.config, 0);
         self.metrics.flush(&self.config);
     }
 
     /// A call has ended. Called in the context of the root.
     pub(super) fn response(&mut self, call: u32, headers: usize, body_bytes: usize) {
-        let Some(fetch) = self.calls.remove(call) else {
+        let (Some(fetch), Some(now)) = (self.calls.remove(call), clock()) else {
             return;
         };
-        let now = host::now();
         self.trust
             .keys
             .handle_response(fetch, host::fetch_outcome(headers, body_bytes), now);
@@ -423,4 +425,13 @@ impl Worker {
             }
         }
     }
+}
+
+/// The time, in the context of the root: what cannot be dated is left for another tick.
+fn clock() -> Option<UnixNanos> {
+    let now = host::now();
+    if now.is_err() {
+        error!("the host does not tell the time");
+    }
+    now.ok()
 }

@@ -19,7 +19,7 @@ pub struct Edits {
     /// says.
     pub caller: Option<Rc<Caller>>,
     /// What is taken out of the response.
-    pub lists: Option<Lists>,
+    pub lists: Option<Box<Lists>>,
     /// Headers that let a browser's script read the response, unless the server itself says who
     /// may (`access-control-allow-origin`).
     pub readable: Vec<(&'static str, String)>,

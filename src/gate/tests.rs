@@ -93,7 +93,7 @@ impl Case {
         }
     }
 
-    fn refused_with(&self, body: &str) -> (Refusal, Reply) {
+    fn refused_with(&self, body: &str) -> (Box<Refusal>, Reply) {
         match self.decide_with(body) {
             Decision::Refuse(refusal, reply) => (refusal, reply),
             other => panic!("expected a refusal, got {other:?}"),

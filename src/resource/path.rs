@@ -161,6 +161,12 @@ impl PathPattern {
                 })
     }
 
+    /// The path that it is, if it has no variables.
+    pub fn literal(&self) -> Option<String> {
+        let is_literal = self.variables().next().is_none();
+        is_literal.then(|| format!("/{}", self.literals().collect::<Vec<_>>().join("/")))
+    }
+
     fn literals(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Literal(text) => Some(text.as_str()),

@@ -13,11 +13,7 @@ fn config(resources: serde_json::Value) -> Config {
 }
 
 fn routed(config: &Config, path: &str, host: &str) -> String {
-    match route(
-        config,
-        &RequestPath::new(path.as_bytes()),
-        Authority::Present(host.as_bytes()),
-    ) {
+    match route(config, path.as_bytes(), Authority::Present(host.as_bytes())) {
         Route::Foreign => "foreign".to_owned(),
         Route::Metadata(id, _) => format!("metadata {}", id.0),
         Route::Mirror(id, Some(_)) => format!("mirror {}", id.0),
@@ -128,8 +124,7 @@ fn metadata_follows_the_request() {
         "documentation": "https://docs.example.com",
     }]));
     let path = b"/.well-known/oauth-protected-resource/t/acme/mcp";
-    let Route::Metadata(id, bindings) = route(&config, &RequestPath::new(path), Authority::NotRead)
-    else {
+    let Route::Metadata(id, bindings) = route(&config, path, Authority::NotRead) else {
         panic!("the path is that of the metadata");
     };
     let metadata = &config.resource(id).unwrap().metadata;
@@ -187,4 +182,42 @@ fn an_issuers_metadata_is_mirrored_where_that_is_switched_on() {
             assert_eq!(routed(&config, path, "other.example.com"), "foreign");
         }
     }
+}
+
+#[test]
+fn usual_paths_are_placed_as_all_others() {
+    let config = config(json!([
+        {"resource": "https://mcp.example.com/"},
+        {"resource": "https://mcp.example.com/a"},
+        {"resource": "https://mcp.example.com/a/b/"},
+        {"resource": "https://mcp.example.com/{tenant}/b"},
+        {"resource": "https://mcp.example.com/x/.well-known/y"},
+        {"resource": "https://mcp.example.com/.well-known/oauth-protected-resource/a"},
+    ]));
+    let expected = ["/", "/a", "/a/b", "/x/.well-known/y"];
+    let usual: Vec<&str> = config
+        .usual_paths
+        .0
+        .iter()
+        .map(|(path, _)| &**path)
+        .collect();
+    // The last one is where the metadata of `/a` is.
+    assert_eq!(usual, expected);
+    for path in [&expected[..], &["/a/", "/b", "/c/b", "/a?b", "/a//b", ""]].concat() {
+        let path = path.as_bytes();
+        let placed = place(&config, path, Authority::NotRead);
+        assert_eq!(route(&config, path, Authority::NotRead), placed);
+    }
+}
+
+#[test]
+fn hosts_leave_no_path_usual() {
+    let config = config(json!([
+        {"resource": "https://one.example.com/mcp", "hosts": ["one.example.com"]},
+        {"resource": "https://two.example.com/mcp", "hosts": ["two.example.com"]},
+    ]));
+    assert_eq!(config.usual_paths.0, []);
+    assert_eq!(routed(&config, "/mcp", "one.example.com"), "protected 0");
+    assert_eq!(routed(&config, "/mcp", "two.example.com"), "protected 1");
+    assert_eq!(routed(&config, "/mcp", "three.example.com"), "foreign");
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::gate::{self, Decision, Refusal};
+use crate::gate::{self, Decision};
 use crate::head::Head;
 use crate::keys::{Command, FetchOutcome};
 use crate::reason::Reason;
@@ -131,7 +131,7 @@ impl Worker {
         let before = self.signatures.0.get();
         let reason = match self.at("/mcp", &format!("Bearer {token}")) {
             Decision::Allow(_) => None,
-            Decision::Refuse(Refusal { reason, .. }, _) => Some(reason),
+            Decision::Refuse(refusal, _) => Some(refusal.reason),
             other => panic!("{other:?}"),
         };
         (reason, self.signatures.0.get().saturating_sub(before))
