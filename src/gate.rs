@@ -315,23 +315,17 @@ impl Request<'_> {
     /// Everything that a request must have to be allowed.
     fn authorize(&self, trust: &mut Trust, arrived: UnixNanos) -> Result<Granted, Stop> {
         let key = self.key(&trust.keyed);
-        let caller = match self.recall(key, trust)? {
+        let caller = match key.and_then(|key| trust.recall(key, self.now)) {
             Some(caller) => caller,
             None => self.authenticate(key, trust, arrived)?,
         };
         self.grant(caller)
     }
 
-    /// Who sent these credentials, if that was found out before; a refusal, if they were forged.
-    fn recall(&self, key: Option<Key<'_>>, trust: &mut Trust) -> Result<Option<Rc<Caller>>, Stop> {
-        let Some(key) = key else {
-            return Ok(None);
-        };
-        if let Some(caller) = trust.recall(key, self.now) {
-            return Ok(Some(caller));
-        }
+    /// Refuses credentials that were found to be forged before.
+    fn recall_forged(&self, key: Key<'_>, trust: &mut Trust) -> Result<(), Stop> {
         let Some((issuer, kid)) = trust.recall_forged(key, self.now) else {
-            return Ok(None);
+            return Ok(());
         };
         if kid.is_none() && trust.keys.handle_unverified(issuer, self.now) {
             return Err(Stop::Waits(issuer));
@@ -349,6 +343,9 @@ impl Request<'_> {
         trust: &mut Trust,
         arrived: UnixNanos,
     ) -> Result<Rc<Caller>, Stop> {
+        if let Some(key) = key {
+            self.recall_forged(key, trust)?;
+        }
         let token = self.token()?;
         let (id, issuer) = self.issuer(&token)?;
         self.check(&token, id, issuer)?;

@@ -86,11 +86,7 @@ impl HttpContext for Stream {
             Err(_) => false,
         };
         if !decided {
-            error!("a request came without a configuration: it is refused");
-            host::mark_reason(Reason::Internal.label());
-            if host::send(&crate::reply::internal()).is_err() {
-                error!("the host did not send a response; the request stays stopped");
-            }
+            refuse_unconfigured();
         }
         self.action()
     }
@@ -119,5 +115,14 @@ impl HttpContext for Stream {
     fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
         self.response(Worker::response_trailers);
         Action::Continue
+    }
+}
+
+#[cold]
+fn refuse_unconfigured() {
+    error!("a request came without a configuration: it is refused");
+    host::mark_reason(Reason::Internal.label());
+    if host::send(&crate::reply::internal()).is_err() {
+        error!("the host did not send a response; the request stays stopped");
     }
 }

@@ -268,24 +268,8 @@ impl Worker {
             return self.read_body(stream, request, pending, now, again.is_some());
         }
         if let Decision::Wait(issuer) = decision {
-            let deadline =
-                again.map_or_else(|| self.deadline(issuer, now), |(deadline, _)| deadline);
-            let phase = Rc::clone(phase);
-            if gate::needs_body(&self.config, route) && !self.reading.contains(stream) {
-                self.reading.insert(stream, Reading::begin());
-            }
-            match self.held.hold(stream, issuer, deadline, request) {
-                Ok(()) => {
-                    self.metrics.held(&self.config, self.held.len());
-                    return self.plan(now);
-                }
-                Err(Full(HeldRequest { route, head, .. })) => {
-                    self.reading.remove(stream);
-                    decision =
-                        gate::refuse(&self.config, &route, &head, Reason::TooManyWaiting, now);
-                    return self.carry_out(decision, Some(&head), &phase);
-                }
-            }
+            let deadline = again.map(|(deadline, _)| deadline);
+            return self.hold(stream, request, issuer, deadline, now);
         }
         self.reading.remove(stream);
         if let Decision::Allow(edits) = &mut decision {
@@ -295,6 +279,36 @@ impl Worker {
             self.carry_out_later(decision, head, phase);
         } else {
             self.carry_out(decision, Some(head), phase);
+        }
+    }
+
+    /// Rare: kept out of the way of requests that are decided at once.
+    #[cold]
+    #[inline(never)]
+    fn hold(
+        &mut self,
+        stream: StreamId,
+        request: HeldRequest,
+        issuer: IssuerId,
+        deadline: Option<UnixNanos>,
+        now: UnixNanos,
+    ) {
+        let deadline = deadline.unwrap_or_else(|| self.deadline(issuer, now));
+        let phase = Rc::clone(&request.phase);
+        if gate::needs_body(&self.config, &request.route) && !self.reading.contains(stream) {
+            self.reading.insert(stream, Reading::begin());
+        }
+        match self.held.hold(stream, issuer, deadline, request) {
+            Ok(()) => {
+                self.metrics.held(&self.config, self.held.len());
+                self.plan(now);
+            }
+            Err(Full(HeldRequest { route, head, .. })) => {
+                self.reading.remove(stream);
+                let decision =
+                    gate::refuse(&self.config, &route, &head, Reason::TooManyWaiting, now);
+                self.carry_out(decision, Some(&head), &phase);
+            }
         }
     }
 
