@@ -77,11 +77,6 @@ impl Head {
         self.values(name).next().is_some()
     }
 
-    /// Whether there may be a name of so many bytes; if not, there is none.
-    pub fn may_have(&self, bytes: usize) -> bool {
-        self.lengths & length_bit(bytes) != 0
-    }
-
     /// The names of so many bytes, in order.
     pub fn names_of_length(&self, bytes: usize) -> impl Iterator<Item = &[u8]> {
         self.of_length(bytes).map(|(name, _)| name)
@@ -96,10 +91,9 @@ impl Head {
     /// Lengths are compared where they stand: most headers are passed over by them, and all at
     /// once where none has such a name.
     fn of_length(&self, bytes: usize) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let headers = if self.may_have(bytes) {
-            self.headers.as_slice()
-        } else {
-            &[]
+        let headers = match self.lengths & length_bit(bytes) {
+            0 => &[],
+            _ => self.headers.as_slice(),
         };
         self.parts(headers, move |name| name.len() == bytes)
     }

@@ -54,8 +54,13 @@ impl Request<'_> {
             remove.push(Cow::Borrowed("accept-encoding"));
         }
         for header in &self.resource.identity_headers {
-            if self.head.may_have(header.name.len()) {
-                self.remove_copies(&header.name, &mut remove);
+            for name in self.head.names_of_length(header.name.len()) {
+                if let Ok(name) = std::str::from_utf8(name)
+                    && folds_to(name, &header.name)
+                    && remove.iter().all(|removed| removed != name)
+                {
+                    remove.push(Cow::Owned(name.to_owned()));
+                }
             }
         }
         Edits {
@@ -66,19 +71,6 @@ impl Request<'_> {
                 (Some(_), Mode::Enforce) => reply::readable(self.origin()),
                 (None, _) | (_, Mode::Observe) => Vec::new(),
             },
-        }
-    }
-
-    /// What of the client's a server could take for `header`.
-    #[inline(never)]
-    fn remove_copies(&self, header: &str, remove: &mut Vec<Cow<'static, str>>) {
-        for name in self.head.names_of_length(header.len()) {
-            if let Ok(name) = std::str::from_utf8(name)
-                && folds_to(name, header)
-                && remove.iter().all(|removed| removed != name)
-            {
-                remove.push(Cow::Owned(name.to_owned()));
-            }
         }
     }
 

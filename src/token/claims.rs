@@ -233,7 +233,7 @@ fn places(value: Raw<'_>) -> Option<Vec<Text>> {
 fn scope_tokens(value: Raw<'_>) -> Option<Vec<String>> {
     let sound = |text: &str| is_scope_token(text).then(|| text.to_owned());
     if let Some(text) = value.text() {
-        // A set of one: searching for a single character is several times the code.
+        // A set of one: the search for a single character is more code.
         return Some(text.split([' ']).filter_map(sound).collect());
     }
     let texts = value.elements()?.into_iter().map(Raw::text);
