@@ -122,7 +122,15 @@ def test_what_the_host_does_not_let_be_judged_is_refused(module: Path, call: str
     assert outcome.reply is not None
     assert outcome.reply["status"] == 503
     assert "www-authenticate" not in dict(outcome.reply["headers"])
-    # Where filter state is what fails, nobody can be told.
-    told = None if call == "set_property" else "internal"
-    assert outcome.state.get("mcp_auth_reason") == told
-    assert "mcp_auth" not in outcome.state
+    facts = {
+        "mcp_auth_issuer": ISSUER,
+        "mcp_auth_subject": "alice",
+        "mcp_auth_client": "c",
+        "mcp_auth_scopes": "mcp:read",
+    }
+    assert outcome.state == {
+        # Where filter state is what fails, nobody can be told.
+        "set_property": {},
+        # Headers are added last: who called has been told by then.
+        "add_header_map_value": {**facts, "mcp_auth_reason": "internal"},
+    }.get(call, {"mcp_auth_reason": "internal"})

@@ -44,11 +44,11 @@ def test_a_refusal_is_counted_logged_and_marked(start_envoy: Callable[..., Any])
         name = f"mcp_auth_refused_total;reason={reason};resource={RESOURCE};issuer={label}"
 
         def counted(name: str = name) -> list[int]:
-            found = envoy.stats("refused").items()
-            # Envoy shows a counter from the moment it is defined on, with nothing counted yet.
-            return [count for one, count in found if one.endswith(name) and count]
+            return [count for one, count in envoy.stats("refused").items() if one.endswith(name)]
 
-        assert until(counted, f"the counter {name}") == [1]
+        # Envoy shows a counter from the moment it is defined on, with nothing counted yet.
+        until(lambda: any(counted()), f"the counter {name}")
+        assert counted() == [1]
         lines = [line for line in envoy.log().splitlines() if f"refused: reason={reason} " in line]
         assert len(lines) == 1
         assert f"resource={RESOURCE} " in lines[0]
