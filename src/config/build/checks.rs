@@ -1,0 +1,69 @@
+//! Checks that many fields have in common, and their errors.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::config::ConfigError;
+use crate::config::raw::Number;
+use crate::url::HttpUrl;
+
+pub(super) type Result<T> = std::result::Result<T, ConfigError>;
+
+pub(super) fn url(
+    field: &str,
+    text: &str,
+    parse: impl Fn(&str) -> std::result::Result<HttpUrl, crate::url::UrlError>,
+) -> Result<HttpUrl> {
+    parse(text).map_err(|error| value(field, &quoted(text), error.expected()))
+}
+
+pub(super) fn not_empty(field: &str, text: String) -> Result<String> {
+    if text.trim().is_empty() {
+        return Err(value(field, &quoted(&text), "the name of an Envoy cluster"));
+    }
+    Ok(text)
+}
+
+pub(super) fn seconds<const DEFAULT: u64, const MIN: u64, const MAX: u64>(
+    field: &str,
+    given: Number<DEFAULT, MIN, MAX>,
+) -> Result<Duration> {
+    let given = given.0.unwrap_or(DEFAULT);
+    within(field, given, &(MIN..=MAX), "seconds").map(Duration::from_secs)
+}
+
+pub(super) fn size<const DEFAULT: u64, const MIN: u64, const MAX: u64>(
+    field: &str,
+    given: Number<DEFAULT, MIN, MAX>,
+) -> Result<usize> {
+    let given = within(field, given.0.unwrap_or(DEFAULT), &(MIN..=MAX), "")?;
+    usize::try_from(given)
+        .map_err(|_| value(field, &given.to_string(), "a number that fits the machine"))
+}
+
+pub(super) fn within(
+    field: &str,
+    given: u64,
+    allowed: &RangeInclusive<u64>,
+    unit: &str,
+) -> Result<u64> {
+    if allowed.contains(&given) {
+        return Ok(given);
+    }
+    let allowed = format!("{} to {} {unit}", allowed.start(), allowed.end());
+    Err(value(field, &given.to_string(), allowed.trim_end()))
+}
+
+pub(super) fn value(field: &str, found: &str, allowed: &str) -> ConfigError {
+    ConfigError::Value {
+        field: field.to_owned(),
+        found: found.to_owned(),
+        allowed: allowed.to_owned(),
+    }
+}
+
+/// A value of the configuration for a message: escaped, so that it stays one line.
+pub(super) fn quoted(text: impl Display) -> String {
+    format!("{:?}", text.to_string())
+}
