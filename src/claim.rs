@@ -86,11 +86,17 @@ impl ClaimRule {
 }
 
 /// A claim's value for a header: a scalar as it is, a list of scalars joined with `,` (spaces for
-/// `scope`), anything else as `None`.
+/// `scope`), anything else as `None`. So is what is empty: a header that says nothing may be read as
+/// one that names somebody.
 ///
 /// Bytes outside visible ASCII and space, and `%` itself, are percent-encoded (RFC 3986 §2.1), so
-/// that nothing in a token can end a header or begin another one.
+/// that nothing in a token can end a header or begin another one. In a list so are the commas of its
+/// members: no two lists have one value. A scope has no space in it (RFC 6749 §3.3).
 pub fn header_value(claim: &ClaimPath, claims: &Claims) -> Option<String> {
+    written(claim, claims).filter(|text| !text.is_empty())
+}
+
+fn written(claim: &ClaimPath, claims: &Claims) -> Option<String> {
     if claim.is("scope") {
         let scopes = claims.scopes();
         return (!scopes.is_empty()).then(|| encode(&scopes.join(" ")));
@@ -102,8 +108,9 @@ pub fn header_value(claim: &ClaimPath, claims: &Claims) -> Option<String> {
     }
     let value = claim.of(claims)?;
     if let Value::Array(members) = value {
-        let members: Option<Vec<String>> = members.iter().map(scalar).collect();
-        return members.map(|members| encode(&members.join(",")));
+        let member = |value| scalar(value).map(|text| encode_but(&text, b','));
+        let members: Option<Vec<String>> = members.iter().map(member).collect();
+        return members.map(|members| members.join(","));
     }
     scalar(&value).map(|text| encode(&text))
 }
@@ -119,6 +126,11 @@ fn scalar(value: &Value) -> Option<String> {
 
 /// Percent-encodes what is not visible ASCII or an inner space, and `%` (RFC 3986 §2.1).
 pub fn encode(text: &str) -> String {
+    encode_but(text, b'%')
+}
+
+/// The same, and `also` percent-encoded.
+fn encode_but(text: &str, also: u8) -> String {
     const HEX: [char; 16] = [
         '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
     ];
@@ -127,7 +139,7 @@ pub fn encode(text: &str) -> String {
     let last = text.len().saturating_sub(1);
     for (at, byte) in text.bytes().enumerate() {
         let inner_space = byte == b' ' && at != 0 && at != last;
-        if (byte.is_ascii_graphic() && byte != b'%') || inner_space {
+        if (byte.is_ascii_graphic() && byte != b'%' && byte != also) || inner_space {
             out.push(char::from(byte));
         } else {
             out.push('%');

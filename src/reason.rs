@@ -125,6 +125,9 @@ reasons! {
     CriticalHeader => "critical_header", Token, 401, InvalidToken, WithError, "The access token has a critical header that is not understood";
     /// A `typ` that is not one of `token_types` (RFC 9068 §4, RFC 8725 §3.11).
     TokenTypeNotAllowed => "token_type_not_allowed", Token, 401, InvalidToken, WithError, "The token type is not that of an access token";
+    /// A claim `token_use`, `typ`, `tokenType`, `token_type` or `type` names an ID, refresh or logout
+    /// token (RFC 8725 §3.12: one kind of token must not pass for another).
+    NotAnAccessToken => "not_an_access_token", Token, 401, InvalidToken, WithError, "The token says of itself that it is not an access token";
     /// An `alg` that is unknown, symmetric, `none`, or outside the issuer's `algorithms`.
     AlgorithmNotAllowed => "algorithm_not_allowed", Token, 401, InvalidToken, WithError, "The signature algorithm of the access token is not allowed";
     /// A registered claim is missing or has a wrong type or value range (RFC 7519 §4.1).
@@ -141,8 +144,8 @@ reasons! {
     IssuedInFuture => "issued_in_future", Token, 401, InvalidToken, WithError, "The access token was issued in the future";
     /// `exp - iat` is more than `max_token_lifetime_seconds`, or `iat` is absent where that is set.
     LifetimeTooLong => "lifetime_too_long", Token, 401, InvalidToken, WithError, "The access token is valid for too long";
-    /// It has a `cnf` (RFC 7800) with `jkt` or `x5t#S256`: as a Bearer token it proves nothing, and
-    /// must be refused (RFC 9449 §7.1, RFC 8705 §3).
+    /// It has a `cnf` (RFC 7800) of any kind: as a Bearer token it proves nothing, and must be
+    /// refused (RFC 9449 §7.1, RFC 8705 §3).
     SenderConstrained => "sender_constrained", Token, 401, InvalidToken, WithError, "The access token is bound to a key that the request does not prove";
     /// No key of the issuer has this `kid`, also after a refresh.
     KeyUnknown => "key_unknown", Token, 401, InvalidToken, WithError, "The signing key of the access token is unknown";

@@ -101,9 +101,12 @@ impl CallerFact {
         }
     }
 
-    /// Its value, percent-encoded, if the token says so.
+    /// Its value, percent-encoded, if the token says so; a name that is empty is none.
     fn of(self, claims: &Claims) -> Option<String> {
-        let text = |name| claims.string(name).map(|text| claim::encode(&text));
+        let text = |name| {
+            let text = claims.string(name).filter(|text| !text.is_empty())?;
+            Some(claim::encode(&text))
+        };
         match self {
             Self::Subject => text("sub"),
             Self::Client => text("client_id").or_else(|| text("azp")),

@@ -309,6 +309,12 @@ fn a_bad_token_is_401_with_its_reason() {
             Reason::SenderConstrained,
         ),
         (
+            change("cnf", json!({"kid": "x"})),
+            Reason::SenderConstrained,
+        ),
+        (change("cnf", json!("x")), Reason::ClaimsMalformed),
+        (change("typ", json!("Refresh")), Reason::NotAnAccessToken),
+        (
             testing::token("ES256", &json!({"kid": "no"}), &claims()),
             Reason::KeyUnknown,
         ),
@@ -523,6 +529,55 @@ fn a_claim_that_is_absent_leaves_no_header_of_the_clients() {
         .allowed();
     assert!(edits.remove.contains(&"x-mcp-sub".into()));
     assert!(edits.headers().all(|(name, _)| name != "x-mcp-sub"));
+}
+
+#[test]
+fn a_claim_that_is_empty_is_absent() {
+    for empty in [json!(""), json!(null), json!([]), json!([""])] {
+        let mut claims = claims();
+        for name in ["sub", "client_id", "roles"] {
+            if name == "roles" || !empty.is_array() {
+                claims[name] = empty.clone();
+            }
+        }
+        claims["azp"] = json!("app");
+        let names = json!({"sub": "x-mcp-sub", "client_id": "x-mcp-client-id", "roles": "x-roles"});
+        let case = Case::new().bearer(&token(&claims)).header("x-mcp-sub", "");
+        let edits = case.resource("identity_headers", names).allowed();
+        assert!(edits.remove.contains(&"x-mcp-sub".into()));
+        assert!(
+            edits.headers().all(|(_, value)| !value.is_empty()),
+            "{empty}"
+        );
+        assert!(edits.facts().all(|(_, value)| !value.is_empty()), "{empty}");
+        if !empty.is_array() {
+            assert!(edits.facts().any(|fact| fact == ("mcp_auth_client", "app")));
+        }
+    }
+}
+
+#[test]
+fn different_lists_are_different_headers() {
+    let value = |list: Value| {
+        let mut claims = claims();
+        claims["roles"] = list;
+        let case = Case::new().bearer(&token(&claims));
+        let case = case.resource("identity_headers", json!({"roles": "x-roles"}));
+        let edits = case.allowed();
+        let (_, value) = edits.headers().next().unwrap();
+        value.to_owned()
+    };
+    for (list, expected) in [
+        (json!(["dev", "admin"]), "dev,admin"),
+        (json!(["dev,admin"]), "dev%2Cadmin"),
+        (json!(["dev%2Cadmin"]), "dev%252Cadmin"),
+        (json!(["a b", " c ", ""]), "a b,%20c%20,"),
+        (json!([1, true]), "1,true"),
+        // No list: the claim as it is.
+        (json!("cn=a,dc=b"), "cn=a,dc=b"),
+    ] {
+        assert_eq!(value(list.clone()), expected, "{list}");
+    }
 }
 
 #[test]

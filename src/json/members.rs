@@ -106,6 +106,16 @@ impl<'a> Raw<'a> {
         self.text.starts_with('"')
     }
 
+    /// Whether it is an object.
+    pub fn is_object(self) -> bool {
+        self.text.starts_with('{')
+    }
+
+    /// Whether it is `null`.
+    pub fn is_null(self) -> bool {
+        self.text == "null"
+    }
+
     /// The text, if it is one.
     #[inline(never)]
     pub fn text(self) -> Option<Cow<'a, str>> {

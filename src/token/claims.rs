@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::TokenPolicy;
+use super::{TokenPolicy, purpose};
 use crate::json::{Object, Raw, Text};
 use crate::reason::Reason;
 use crate::scope::is_scope_token;
@@ -63,6 +63,7 @@ impl Claims {
         for name in ["sub", "client_id", "jti"] {
             optional(&members, name, |value| value.is_text().then_some(()))?;
         }
+        optional(&members, "cnf", |value| value.is_object().then_some(()))?;
         let mut scopes = optional(&members, "scope", scope_tokens)?.unwrap_or_default();
         let own = scopes.len();
         for token in optional(&members, "scp", scope_tokens)?.unwrap_or_default() {
@@ -132,6 +133,20 @@ impl Claims {
         self.members.get(name)?.text()
     }
 
+    /// A top-level claim that is a string, or the strings of one that is a list.
+    pub(super) fn texts(&self, name: &str) -> Vec<Cow<'_, str>> {
+        let Some(value) = self.members.get(name) else {
+            return Vec::new();
+        };
+        match value.text() {
+            Some(text) => vec![text],
+            None => {
+                let elements = value.elements().unwrap_or_default().into_iter();
+                elements.filter_map(Raw::text).collect()
+            }
+        }
+    }
+
     /// `aud` has one of these.
     pub(super) fn is_for(&self, audiences: &[impl AsRef<str>]) -> bool {
         self.audiences().any(|found| {
@@ -179,12 +194,15 @@ impl Claims {
         }
     }
 
-    /// Whoever sends it needs to prove no key besides, neither by DPoP nor by mutual TLS.
+    /// The claim that says it is no token for access, if one does.
+    pub fn other_purpose(&self) -> Option<&'static str> {
+        purpose::other_than_access(self)
+    }
+
+    /// Whoever sends it needs to prove no key besides. Any `cnf` binds (RFC 7800 §3.1): members that
+    /// are not known here bind to what cannot be proved here, and none at all to nobody knows what.
     pub(super) fn is_bearer(&self) -> bool {
-        self.members.get("cnf").is_none_or(|cnf| {
-            let cnf = cnf.value();
-            cnf.is_some_and(|cnf| cnf.get("jkt").is_none() && cnf.get("x5t#S256").is_none())
-        })
+        self.members.get("cnf").is_none_or(Raw::is_null)
     }
 }
 
@@ -195,13 +213,14 @@ impl fmt::Debug for Claims {
     }
 }
 
-/// The name if the claim is there but `read` refuses it.
+/// The name if the claim is there but `read` refuses it. One that is `null` is not there: so do
+/// issuers write what they have no value for, and the claim that is missing can grant nothing.
 fn optional<'m, T>(
     members: &'m Object,
     name: &'static str,
     read: impl FnOnce(Raw<'m>) -> Option<T>,
 ) -> Result<Option<T>, &'static str> {
-    match members.get(name) {
+    match members.get(name).filter(|value| !value.is_null()) {
         None => Ok(None),
         Some(value) => read(value).map(Some).ok_or(name),
     }

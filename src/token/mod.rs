@@ -8,6 +8,7 @@
 pub mod cache;
 pub mod claims;
 mod jws;
+mod purpose;
 pub mod signature;
 #[cfg(test)]
 mod tests;
@@ -83,6 +84,8 @@ pub enum Check {
     Issuer,
     /// `typ` is one of the policy's.
     Type,
+    /// No claim says that it is for anything but access.
+    Purpose,
     /// `alg` is one of the policy's.
     Algorithm,
     /// `aud` has one of the accepted audiences.
@@ -101,9 +104,10 @@ pub enum Check {
 
 impl Check {
     /// Every check, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Issuer,
         Self::Type,
+        Self::Purpose,
         Self::Algorithm,
         Self::Audience,
         Self::Expiry,
@@ -118,6 +122,7 @@ impl Check {
         match self {
             Self::Issuer => Reason::IssuerNotAllowed,
             Self::Type => Reason::TokenTypeNotAllowed,
+            Self::Purpose => Reason::NotAnAccessToken,
             Self::Algorithm => Reason::AlgorithmNotAllowed,
             Self::Audience => Reason::AudienceNotAllowed,
             Self::Expiry => Reason::Expired,
@@ -313,6 +318,7 @@ impl Check {
                 .token_types
                 .iter()
                 .any(|accepted| accepted.accepts(header.typ())),
+            Self::Purpose => claims.other_purpose().is_none(),
             Self::Algorithm => policy.algorithms.contains(&header.algorithm),
             Self::Audience => claims.is_for(audiences),
             Self::Expiry => claims.is_unexpired(policy, now),

@@ -262,6 +262,12 @@ fn refusals_in_their_order() {
     assert_eq!(check(&typ, &bad, &policy), Err(Reason::IssuerNotAllowed));
     bad["iss"] = json!("https://auth.example");
     assert_eq!(check(&typ, &bad, &policy), Err(Reason::TokenTypeNotAllowed));
+    bad["token_use"] = json!("id");
+    assert_eq!(
+        check(&json!({}), &bad, &policy),
+        Err(Reason::NotAnAccessToken)
+    );
+    bad["token_use"] = json!("access");
     assert_eq!(
         check(&json!({}), &bad, &policy),
         Err(Reason::AlgorithmNotAllowed)

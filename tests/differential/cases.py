@@ -544,7 +544,7 @@ def _dates(mint: Mint, name: str) -> Some:
     """Whatever is no date, wherever a date belongs."""
     malformed = "claims_malformed"
     for kind, values in (
-        ("null", [None]),
+        ("null", [None] if name == "exp" else []),
         ("a string", [str(NOW + 60), f" {NOW}", "1_800_000_060", "soon", "", "1.8e9"]),
         ("a boolean", [True, False]),
         ("a list or an object", [[NOW + 60], [], {}, {"v": NOW}]),
@@ -568,6 +568,9 @@ def _dates(mint: Mint, name: str) -> Some:
     if name == "exp":
         for _ in range(20):
             yield "absent", mint.token(claims=mint.claims(exp=ABSENT)), malformed
+    else:
+        for _ in range(3):
+            yield "null is absent", mint.token(claims=mint.claims(**{name: None})), "allow"
 
 
 @_kind
@@ -652,18 +655,19 @@ def audience(mint: Mint) -> Some:
 def claim(mint: Mint) -> Some:
     malformed = "claims_malformed"
     for name in ("sub", "jti", "client_id"):
-        for value in (None, 1, True, ["a"], {}):
+        for value in (1, True, ["a"], {}):
             for _ in range(4):
                 token = mint.token(claims=mint.claims(**{name: value}))
                 yield f"{name} is not a string", token, malformed
         for _ in range(4):
             yield f"no {name}", mint.token(claims=mint.claims(**{name: ABSENT})), "allow"
+            yield f"{name} is null", mint.token(claims=mint.claims(**{name: None})), "allow"
     for name in ("scope", "scp"):
-        for value in (None, 1, True, {}, [1], ["a", None], [["a"]]):
+        for value in (1, True, {}, [1], ["a", None], [["a"]]):
             for _ in range(4):
                 token = mint.token(claims=mint.claims(**{name: value}))
                 yield f"{name} is neither string nor list", token, malformed
-        for value in ("a b", ["a", "b"], [], ""):
+        for value in ("a b", ["a", "b"], [], "", None):
             for _ in range(4):
                 token = mint.token(claims=mint.claims(**{name: value}))
                 yield f"{name} in every form", token, "allow"
@@ -673,9 +677,41 @@ def claim(mint: Mint) -> Some:
             for _ in range(4):
                 token = mint.token(alg, claims=mint.claims(cnf={member: thumbprint}))
                 yield "bound to a key of the sender's", token, "sender_constrained"
-    for value in ({}, {"kid": "a"}, {"jwk": {}}):
+    for value in ({}, {"kid": "a"}, {"jwk": {}}, {"jku": "https://x.example", "kid": "a"}, {"x": 1}):
         for _ in range(4):
-            yield "bound in another way", mint.token(claims=mint.claims(cnf=value)), "allow"
+            token = mint.token(claims=mint.claims(cnf=value))
+            yield "bound in another way", token, "sender_constrained"
+    for value in ("jkt", 1, True, [], [{"jkt": thumbprint}]):
+        for _ in range(4):
+            yield "cnf is no object", mint.token(claims=mint.claims(cnf=value)), malformed
+    for _ in range(4):
+        yield "cnf is null", mint.token(claims=mint.claims(cnf=None)), "allow"
+    for name, value in (
+        ("token_use", "id"),
+        ("token_use", "refresh_token"),
+        ("typ", "ID"),
+        ("typ", "Refresh"),
+        ("typ", "Offline"),
+        ("typ", "Logout"),
+        ("typ", ["Bearer", "Refresh"]),
+        ("tokenType", "refresh-token"),
+        ("token_type", "refresh"),
+        ("type", "refresh"),
+    ):
+        for _ in range(4):
+            token = mint.token(claims=mint.claims(**{name: value}))
+            yield "says that it is no access token", token, "not_an_access_token"
+    for name, value in (
+        ("token_use", "access"),
+        ("typ", "Bearer"),
+        ("tokenType", "access-token"),
+        ("typ", "bearerid"),
+        ("typ", None),
+        ("type", "user"),
+    ):
+        for _ in range(4):
+            token = mint.token(claims=mint.claims(**{name: value}))
+            yield "says that it is an access token, or nothing known", token, "allow"
     for value in (None, 1, -1.5, 10**30, "\u0000", "\ud83d\ude00", [], [[]], {"": {"a": []}}):
         for _ in range(4):
             yield "of one's own", mint.token(claims=mint.claims(own=value)), "allow"

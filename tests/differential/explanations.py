@@ -180,11 +180,12 @@ def _has_odd_claim(token: Token) -> bool:
     claims = token.claims.members
 
     def no_scope(value: Any) -> bool:
-        return _is_not_text(value) and not (
+        return value is not None and _is_not_text(value) and not (
             isinstance(value, list) and not any(map(_is_not_text, value))
         )
 
-    return _is_not_text(claims.get("client_id", "")) or any(
+    client = claims.get("client_id")
+    return (client is not None and _is_not_text(client)) or any(
         no_scope(claims.get(name, "")) for name in ("scope", "scp")
     )
 
@@ -324,11 +325,35 @@ ALL = [
     Explanation(
         "sender-constrained",
         "sender_constrained",
-        "`cnf` binds the token to a key of the sender's, for DPoP (RFC 9449 §6) or mutual TLS "
-        "(RFC 8705 §3.1): as a plain Bearer token it must be refused. PyJWT does not look at it.",
-        lambda token: (
-            isinstance(token.claims.members.get("cnf"), dict)
-            and not {"jkt", "x5t#S256"}.isdisjoint(token.claims.members["cnf"])
+        "`cnf` binds the token to a key of the sender's (RFC 7800), for DPoP (RFC 9449 §6), mutual "
+        "TLS (RFC 8705 §3.1) or another way: as a plain Bearer token it must be refused. PyJWT does "
+        "not look at it.",
+        lambda token: isinstance(token.claims.members.get("cnf"), dict),
+    ),
+    Explanation(
+        "cnf-no-object",
+        "claims_malformed",
+        "A `cnf` that is no object (RFC 7800 §3.1): PyJWT does not look at it.",
+        lambda token: not isinstance(token.claims.members.get("cnf"), dict | None),
+    ),
+    Explanation(
+        "purpose",
+        "not_an_access_token",
+        "A claim says that this is an ID, refresh or logout token: PyJWT does not look at it.",
+        lambda token: any(
+            word in str(token.claims.members.get(name)).lower()
+            for name in ("token_use", "typ", "tokenType", "token_type", "type")
+            for word in ("id", "refresh", "offline", "logout")
+        ),
+    ),
+    Explanation(
+        "null",
+        "allow",
+        "An optional claim that is `null` is absent for the filter: issuers write it so. PyJWT wants "
+        "a string or a number.",
+        lambda token: any(
+            name in token.claims.members and token.claims.members[name] is None
+            for name in ("sub", "jti", "nbf", "iat")
         ),
     ),
     Explanation(

@@ -51,26 +51,27 @@ fn registered_claims_have_their_types() {
         ("exp", json!(u64::MAX)),
         ("exp", json!(1e300)),
         ("exp", json!(-1e300)),
-        ("nbf", json!(null)),
         ("nbf", json!("1")),
         ("nbf", json!(-1)),
         ("nbf", json!(-0.5)),
         ("nbf", json!(1e18)),
-        ("iat", json!(null)),
         ("iat", json!("1")),
         ("iat", json!({})),
         ("iat", json!(-1)),
-        ("sub", json!(null)),
         ("sub", json!(1)),
         ("sub", json!(["a"])),
         ("client_id", json!(1)),
         ("jti", json!(1)),
-        ("scope", json!(null)),
         ("scope", json!(1)),
         ("scope", json!({"a": 1})),
         ("scope", json!(["a", 1])),
         ("scp", json!(false)),
         ("scp", json!([null])),
+        ("cnf", json!("jkt")),
+        ("cnf", json!(1)),
+        ("cnf", json!(false)),
+        ("cnf", json!([])),
+        ("cnf", json!([{"jkt": "x"}])),
     ] {
         assert_eq!(
             claims(&[(name, value.clone())]).err(),
@@ -93,9 +94,92 @@ fn registered_claims_have_their_types() {
         ("scope", json!([])),
         ("scp", json!(["a"])),
         ("azp", json!(null)),
+        ("cnf", json!({})),
         ("roles", json!([1, {"a": null}])),
     ] {
         assert!(claims(&[(name, value.clone())]).is_ok(), "{name} {value}");
+    }
+}
+
+/// Servers write `null` for what they have no value for: `sub` of a client's own token, say.
+#[test]
+fn an_optional_claim_that_is_null_is_absent() {
+    for name in [
+        "sub",
+        "client_id",
+        "jti",
+        "nbf",
+        "iat",
+        "scope",
+        "scp",
+        "cnf",
+    ] {
+        let claims = claims(&[(name, json!(null))]).unwrap();
+        assert_eq!(claims.string(name), None, "{name}");
+        assert_eq!(claims.scopes(), [""; 0]);
+        assert_eq!(claims.not_before().or(claims.issued_at()), None);
+        assert!(claims.is_bearer());
+    }
+    let both = claims(&[("scope", json!(null)), ("scp", json!(["a"]))]).unwrap();
+    assert_eq!(both.scopes(), ["a"]);
+}
+
+/// RFC 7800 §3: what this filter cannot prove, and what it does not know, binds all the same.
+#[test]
+fn a_confirmation_of_any_kind_binds() {
+    for cnf in [
+        json!({"jkt": "x"}),
+        json!({"x5t#S256": "x"}),
+        json!({"kid": "x"}),
+        json!({"jwk": {"kty": "EC"}}),
+        json!({"jwe": "x"}),
+        json!({"jku": "https://x.example/keys", "kid": "x"}),
+        json!({"to-come": 1}),
+        json!({"jkt": null}),
+        json!({}),
+    ] {
+        let claims = claims(&[("cnf", cnf.clone())]).unwrap();
+        assert!(!claims.is_bearer(), "{cnf}");
+    }
+    assert!(claims(&[]).unwrap().is_bearer());
+}
+
+#[test]
+fn what_a_token_says_that_it_is_for() {
+    for (changes, expected) in [
+        (vec![], None),
+        (vec![("token_use", json!("id"))], Some("token_use")),
+        (vec![("token_use", json!("access"))], None),
+        (vec![("typ", json!("Refresh"))], Some("typ")),
+        (vec![("typ", json!("Offline"))], Some("typ")),
+        (vec![("typ", json!("ID"))], Some("typ")),
+        (vec![("typ", json!("Logout"))], Some("typ")),
+        (vec![("typ", json!("Bearer"))], None),
+        (
+            vec![("tokenType", json!("refresh-token"))],
+            Some("tokenType"),
+        ),
+        (vec![("tokenType", json!("access-token"))], None),
+        (vec![("token_type", json!("refresh"))], Some("token_type")),
+        (vec![("token_type", json!("Bearer"))], None),
+        (vec![("type", json!("refresh"))], Some("type")),
+        (vec![("type", json!("user"))], None),
+        (vec![("typ", json!(["Bearer", "ID"]))], Some("typ")),
+        (
+            vec![
+                ("typ", json!("Bearer")),
+                ("token_use", json!("refresh_token")),
+            ],
+            Some("token_use"),
+        ),
+        (vec![("typ", json!(null))], None),
+        (vec![("typ", json!(1))], None),
+        (vec![("typ", json!({"id": "id"}))], None),
+        (vec![("typ", json!(""))], None),
+        (vec![("use", json!("id"))], None),
+    ] {
+        let claims = claims(&changes).unwrap();
+        assert_eq!(claims.other_purpose(), expected, "{changes:?}");
     }
 }
 

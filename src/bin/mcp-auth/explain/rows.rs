@@ -204,6 +204,7 @@ impl Rows {
                 "exp" => "a number of seconds since 1970 (RFC 7519 §4.1.4); required",
                 "nbf" | "iat" => "a number of seconds since 1970, or absent",
                 "scope" | "scp" => "a string, or a list of strings, or absent",
+                "cnf" => "an object (RFC 7800 §3.1), or absent",
                 _ => "a string, or absent",
             };
             self.push(Verdict::Bad, name, expected, value(claims.get(name)));
@@ -297,6 +298,18 @@ impl Rows {
                 show::token_types(&policy.token_types),
                 token.unverified_type().map_or("absent".to_owned(), escaped),
             ),
+            // Most tokens say nothing else, and nothing is to be said of that.
+            Check::Purpose => {
+                if let Some(name) = claims.other_purpose() {
+                    let found = value(claims.get(&[name.to_owned()]).as_ref());
+                    self.push(
+                        verdict,
+                        name,
+                        "absent, or what is no ID, refresh or logout token",
+                        found,
+                    );
+                }
+            }
             Check::Algorithm => {
                 let expected = show::algorithms(&policy.algorithms);
                 self.push(verdict, "alg", expected, token.algorithm().name());
@@ -358,8 +371,8 @@ impl Rows {
             Check::Possession => self.push(
                 verdict,
                 "cnf",
-                "without jkt and x5t#S256",
-                "bound to a key of the client",
+                "absent: no key can be proved here",
+                value(claims.get(&["cnf".to_owned()]).as_ref()),
             ),
         }
     }
