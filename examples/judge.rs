@@ -78,6 +78,9 @@ fn judge(
         Decision::Allow(_) => Ok("allow"),
         Decision::Refuse(refusal, _) => Ok(refusal.reason.label()),
         other @ (Decision::Pass
+        | Decision::Off
+        | Decision::Preflight(_)
+        | Decision::Unanswered(_)
         | Decision::Answer(_)
         | Decision::Observe(..)
         | Decision::Wait(_)

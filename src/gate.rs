@@ -35,6 +35,10 @@ const RETRY_WHEN_FULL: Duration = Duration::from_secs(1);
 pub enum Decision {
     /// Forward it untouched: it is for no resource.
     Pass,
+    /// Forward it untouched: nothing is judged, for `enabled` is false.
+    Off,
+    /// Forward it, with these edits: a CORS preflight that the server answers, for `cors` is false.
+    Preflight(Edits),
     /// Answer it here; nothing is refused by that.
     Answer(Reply),
     /// Forward it, with these edits.
@@ -43,6 +47,8 @@ pub enum Decision {
     Refuse(Box<Refusal>, Reply),
     /// Forward it with these edits although it would be refused ([`Mode::Observe`]).
     Observe(Box<Refusal>, Edits),
+    /// Forward it with these edits although it would be answered here ([`Mode::Observe`]).
+    Unanswered(Edits),
     /// Hold it until the keys of this issuer have come, and decide again.
     Wait(IssuerId),
     /// Its token is good. Hold it until its body has come, and go on with [`decide_operation`].
@@ -108,6 +114,15 @@ pub fn route(config: &Config, path: Option<&[u8]>, authority: Authority<'_>) -> 
     }
 }
 
+/// Decides on a request that [`route`] calls foreign: no more of it is read.
+pub fn unjudged(config: &Config) -> Decision {
+    if config.enabled {
+        Decision::Pass
+    } else {
+        Decision::Off
+    }
+}
+
 /// Whether [`route`] has to know the `:authority`.
 pub fn needs_authority(config: &Config) -> bool {
     config
@@ -155,7 +170,7 @@ fn mirrored(issuer: Option<IssuerId>, head: &Head, mode: Mode, keys: &Keys) -> D
                 .and_then(reply::issuer_metadata)
                 .unwrap_or_else(reply::issuer_metadata_unavailable),
         ),
-        _ if mode == Mode::Observe => Decision::Pass,
+        _ if mode == Mode::Observe => Decision::Unanswered(Edits::default()),
         b"OPTIONS" if is_preflight(head) => Decision::Answer(reply::metadata_preflight()),
         _ => Decision::Answer(reply::method_not_allowed()),
     }
@@ -178,7 +193,7 @@ fn decide_with(
     authorize: impl FnOnce(&Request<'_>) -> Result<Granted, Stop>,
 ) -> Decision {
     let (id, bindings) = match route {
-        Route::Foreign | Route::Mirror(..) => return Decision::Pass,
+        Route::Foreign | Route::Mirror(..) => return unjudged(config),
         Route::Unclear(id, _) => (*id, &Bindings::default()),
         Route::Metadata(id, bindings) | Route::Protected(id, bindings) => (*id, bindings),
     };
@@ -194,7 +209,7 @@ fn decide_with(
         now,
     };
     match route {
-        Route::Foreign | Route::Mirror(..) => Decision::Pass,
+        Route::Foreign | Route::Mirror(..) => unjudged(config),
         Route::Unclear(_, reason) => request.refuse(Box::new(request.refusal(*reason))),
         Route::Metadata(..) => request.metadata(),
         Route::Protected(..) => request.protected(authorize),
@@ -281,7 +296,7 @@ impl Request<'_> {
     fn metadata(&self) -> Decision {
         match self.head.method() {
             b"GET" | b"HEAD" => Decision::Answer(reply::metadata(self.resource, self.bindings)),
-            _ if self.config.mode == Mode::Observe => Decision::Pass,
+            _ if self.config.mode == Mode::Observe => Decision::Unanswered(self.edits(None)),
             b"OPTIONS" if self.is_preflight() => Decision::Answer(reply::metadata_preflight()),
             _ => Decision::Answer(reply::method_not_allowed()),
         }
@@ -289,16 +304,13 @@ impl Request<'_> {
 
     fn protected(&self, authorize: impl FnOnce(&Self) -> Result<Granted, Stop>) -> Decision {
         let origin = self.origin();
-        let refused_origin = origin == Origin::NotAllowed;
-        if self.resource.cors
-            && self.is_preflight()
-            && !refused_origin
-            && self.config.mode == Mode::Enforce
-        {
-            return Decision::Answer(reply::resource_preflight(origin));
-        }
-        if refused_origin {
+        if origin == Origin::NotAllowed {
             return self.refuse(Box::new(self.refusal(Reason::OriginNotAllowed)));
+        }
+        if self.is_preflight()
+            && let Some(decision) = self.preflight(origin)
+        {
+            return decision;
         }
         match authorize(self) {
             Ok(Granted::All(edits)) => Decision::Allow(edits),
@@ -310,6 +322,17 @@ impl Request<'_> {
             }
             Err(Stop::Waits(issuer)) => Decision::Wait(issuer),
         }
+    }
+
+    /// Of a CORS preflight of a resource; `None` where it needs a token like any other request.
+    fn preflight(&self, origin: Origin<'_>) -> Option<Decision> {
+        if !self.resource.cors {
+            return is_nothing_else(self.head).then(|| Decision::Preflight(self.edits(None)));
+        }
+        Some(match self.config.mode {
+            Mode::Enforce => Decision::Answer(reply::resource_preflight(origin)),
+            Mode::Observe => Decision::Unanswered(self.edits(None)),
+        })
     }
 
     /// Everything that a request must have to be allowed.
@@ -687,6 +710,21 @@ fn named(operation: &Operation) -> String {
         None => escaped(&operation.method),
         Some(name) => format!("{} {}", escaped(&operation.method), escaped(name)),
     }
+}
+
+/// Whether a preflight can do nothing but ask: it has no body, no credentials, and no header by
+/// which a server could take it for another method. A browser sends none of these.
+fn is_nothing_else(head: &Head) -> bool {
+    const OTHERS: [&str; 5] = [
+        "authorization",
+        "transfer-encoding",
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+    ];
+    head.ends()
+        && head.values("content-length").all(|length| length == b"0")
+        && !OTHERS.iter().any(|name| head.has(name))
 }
 
 /// Fetch standard, "CORS-preflight request".

@@ -9,6 +9,7 @@ pub struct Head {
     headers: Vec<(Range<usize>, Range<usize>)>,
     /// Which lengths names have, a bit for each.
     lengths: u64,
+    ends: bool,
 }
 
 impl Head {
@@ -57,7 +58,19 @@ impl Head {
             bytes,
             headers,
             lengths: all_lengths,
+            ends: false,
         })
+    }
+
+    /// With what the host says of the end: whether neither body nor trailers follow.
+    pub fn ending(mut self, ends: bool) -> Self {
+        self.ends = ends;
+        self
+    }
+
+    /// Whether neither body nor trailers follow, as far as is known.
+    pub fn ends(&self) -> bool {
+        self.ends
     }
 
     /// The `:method`; empty where there is none.

@@ -398,7 +398,14 @@ pub fn decision(input: &[u8]) {
             assert!(!found.contains(char::is_control), "{found:?}");
         }
         Decision::Allow(edits) => assert_allowed(config, &route, &head, &issued, edits),
-        Decision::Observe(..) => panic!("the mode is {:?}", config.mode),
+        Decision::Off | Decision::Observe(..) | Decision::Unanswered(_) => {
+            panic!("the mode is {:?}", config.mode)
+        }
+        Decision::Preflight(edits) => {
+            assert_eq!(head.method(), b"OPTIONS");
+            assert!(!head.has("authorization"));
+            assert!(edits.caller.is_none());
+        }
         Decision::Wait(_) => panic!("no key is fetched here"),
         Decision::ReadBody(_) => panic!("no operation has a rule here"),
     }
@@ -466,7 +473,7 @@ fn read_request(input: &[u8]) -> (Head, Vec<(Signer, String)>) {
             headers.push((name.to_ascii_lowercase(), value.to_vec()));
         }
     }
-    (Head::new(headers), issued)
+    (Head::new(headers).ending(true), issued)
 }
 
 fn assert_allowed(

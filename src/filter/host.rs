@@ -26,8 +26,16 @@ type Result<T> = std::result::Result<T, HostError>;
 /// What filter state says of a request: the interlock behind the filter looks for it.
 #[derive(Clone, Copy)]
 pub(super) enum Mark {
+    /// Its token was good.
     Allow,
+    /// It is for no resource.
     Pass,
+    /// A CORS preflight that the server answers.
+    Preflight,
+    /// It would not have been forwarded, but `mode` is observe.
+    Observe,
+    /// Nothing was judged: `enabled` is false.
+    Off,
 }
 
 pub(super) fn now() -> Result<UnixNanos> {
@@ -45,8 +53,9 @@ pub(super) fn request_header(name: &str) -> Result<Option<Vec<u8>>> {
     raw::header(MapType::HttpRequestHeaders, name)
 }
 
-pub(super) fn request_head() -> Result<Head> {
-    head(MapType::HttpRequestHeaders)
+/// All request headers, and whether nothing follows them.
+pub(super) fn request_head(ends: bool) -> Result<Head> {
+    Ok(head(MapType::HttpRequestHeaders)?.ending(ends))
 }
 
 pub(super) fn edit_request(edits: &Edits) -> Result<()> {
@@ -67,6 +76,9 @@ pub(super) fn mark(mark: Mark) -> Result<()> {
     let value: &[u8] = match mark {
         Mark::Allow => b"allow",
         Mark::Pass => b"pass",
+        Mark::Preflight => b"preflight",
+        Mark::Observe => b"observe",
+        Mark::Off => b"off",
     };
     raw::set_property("mcp_auth", value)
 }

@@ -10,7 +10,15 @@ use crate::reason::Reason;
 use crate::sorted::SortedMap;
 
 /// In the order of `Metrics::decided`.
-const DECISIONS: [&str; 5] = ["pass", "answer", "allow", "refuse", "observe"];
+const DECISIONS: [&str; 7] = [
+    "pass",
+    "answer",
+    "allow",
+    "refuse",
+    "observe",
+    "preflight",
+    "off",
+];
 /// The place of `refuse`.
 const REFUSE: usize = 3;
 
@@ -20,7 +28,7 @@ const REFUSE: usize = 3;
 pub(super) struct Metrics {
     defined: SortedMap<Series, Option<u32>>,
     /// What was counted since the last [`Metrics::flush`].
-    decided: [u64; 5],
+    decided: [u64; DECISIONS.len()],
     refused: SortedMap<Series, u64>,
     /// How many wait in this worker: the gauge is the sum of all workers.
     held: usize,
@@ -61,7 +69,9 @@ impl Metrics {
             Decision::Answer(_) => 1,
             Decision::Allow(_) => 2,
             Decision::Refuse(..) => REFUSE,
-            Decision::Observe(..) => 4,
+            Decision::Observe(..) | Decision::Unanswered(_) => 4,
+            Decision::Preflight(_) => 5,
+            Decision::Off => 6,
             Decision::Wait(_) | Decision::ReadBody(_) => return,
         };
         self.count_decided(at);

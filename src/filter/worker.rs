@@ -112,9 +112,9 @@ impl Worker {
         };
         let route = gate::route(&self.config, path.as_deref(), authority);
         if route == Route::Foreign {
-            return self.carry_out(Decision::Pass, None, phase);
+            return self.carry_out(gate::unjudged(&self.config), None, phase);
         }
-        let (Ok(head), Ok(arrived)) = (host::request_head(), host::now()) else {
+        let (Ok(head), Ok(arrived)) = (host::request_head(ends), host::now()) else {
             return self.give_up(phase);
         };
         let request = HeldRequest {
@@ -341,13 +341,20 @@ impl Worker {
         self.metrics.count(&decision);
         let forwarded = match &decision {
             Decision::Pass => host::mark(Mark::Pass),
+            Decision::Off => host::mark(Mark::Off),
+            Decision::Preflight(edits) => {
+                host::edit_request(edits).and_then(|()| host::mark(Mark::Preflight))
+            }
+            Decision::Unanswered(edits) => {
+                host::edit_request(edits).and_then(|()| host::mark(Mark::Observe))
+            }
             Decision::Allow(edits) => {
                 host::edit_request(edits).and_then(|()| host::mark(Mark::Allow))
             }
             Decision::Observe(refusal, edits) => {
                 self.refusals.write(refusal, head, &self.config);
                 host::mark_reason(refusal.reason.label());
-                host::edit_request(edits).and_then(|()| host::mark(Mark::Pass))
+                host::edit_request(edits).and_then(|()| host::mark(Mark::Observe))
             }
             Decision::Answer(reply) => return self.send(reply),
             Decision::Refuse(refusal, reply) => {
@@ -375,6 +382,9 @@ impl Worker {
         if let Decision::Observe(refusal, _) = decision {
             self.refusals.write(refusal, Some(head), &self.config);
             host::mark_reason(refusal.reason.label());
+            if host::mark(Mark::Observe).is_err() {
+                error!("the host refused filter state for a mark");
+            }
         }
         phase.set(Phase::Forwarded);
     }

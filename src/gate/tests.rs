@@ -30,6 +30,7 @@ struct Case {
     method: &'static str,
     path: &'static str,
     headers: Vec<(String, Vec<u8>)>,
+    ends: bool,
 }
 
 impl Case {
@@ -41,6 +42,7 @@ impl Case {
             method: "POST",
             path: "/mcp",
             headers: Vec::new(),
+            ends: true,
         }
     }
 
@@ -115,7 +117,7 @@ impl Case {
     fn head(&self) -> Head {
         let mut headers = vec![(":method".to_owned(), self.method.as_bytes().to_vec())];
         headers.extend(self.headers.iter().cloned());
-        Head::new(headers)
+        Head::new(headers).ending(self.ends)
     }
 
     fn decide(&self) -> Decision {
@@ -236,6 +238,49 @@ fn a_preflight_needs_no_token() {
         .at("OPTIONS", "/mcp")
         .header("origin", "https://app.example.com");
     assert_eq!(plain.refused().0, Reason::CredentialsMissing);
+}
+
+#[test]
+fn a_preflight_is_the_servers_where_cors_is_not_the_filters() {
+    let preflight = || {
+        Case::new()
+            .at("OPTIONS", "/mcp")
+            .header("origin", "https://app.example.com")
+            .header("access-control-request-method", "POST")
+            .header("x-mcp-sub", "mallory")
+            .resource("cors", json!(false))
+    };
+    for mode in ["enforce", "observe"] {
+        let case = preflight().global("mode", json!(mode));
+        for case in [case, preflight().header("content-length", "0")] {
+            let Decision::Preflight(edits) = case.decide() else {
+                panic!("{mode}: it is the server's")
+            };
+            assert_eq!(edits.remove, ["x-mcp-sub"], "{mode}");
+        }
+    }
+
+    // What may be more than a question needs a token.
+    let not_whole = Case {
+        ends: false,
+        ..preflight()
+    };
+    assert_eq!(not_whole.refused().0, Reason::CredentialsMissing);
+    for (name, value) in [
+        ("content-length", "2"),
+        ("content-length", "00"),
+        ("transfer-encoding", "chunked"),
+        ("x-http-method-override", "DELETE"),
+        ("x-http-method", "DELETE"),
+        ("x-method-override", "DELETE"),
+    ] {
+        let (reason, _) = preflight().header(name, value).refused();
+        assert_eq!(reason, Reason::CredentialsMissing, "{name}: {value}");
+    }
+    let (reason, _) = preflight().bearer("no.good.token").refused();
+    assert_eq!(reason, Reason::TokenMalformed);
+    let elsewhere = preflight().resource("allowed_origins", json!(["https://other.example"]));
+    assert_eq!(elsewhere.refused().0, Reason::OriginNotAllowed);
 }
 
 #[test]
@@ -646,7 +691,30 @@ fn a_browser_may_read_a_refusal() {
 fn the_kill_switch_lets_everything_pass() {
     for path in ["/mcp", "//mcp", "/.well-known/oauth-protected-resource/mcp"] {
         let case = Case::new().at("GET", path).global("enabled", json!(false));
-        assert!(matches!(case.decide(), Decision::Pass), "{path}");
+        assert!(matches!(case.decide(), Decision::Off), "{path}");
+        assert!(matches!(unjudged(&case.config()), Decision::Off), "{path}");
+    }
+}
+
+#[test]
+fn observing_answers_nothing_but_documents() {
+    let preflight = Case::new()
+        .header("origin", "https://app.example.com")
+        .header("access-control-request-method", "POST")
+        .at("OPTIONS", "/mcp");
+    let others = [
+        preflight,
+        Case::new().at("POST", "/.well-known/oauth-protected-resource/mcp"),
+        Case::new().at("OPTIONS", "/.well-known/oauth-protected-resource/mcp"),
+    ];
+    for case in others {
+        let case = case
+            .header("x-mcp-sub", "mallory")
+            .global("mode", json!("observe"));
+        let Decision::Unanswered(edits) = case.decide() else {
+            panic!("{} {} is forwarded", case.method, case.path)
+        };
+        assert_eq!(edits.remove, ["x-mcp-sub"]);
     }
 }
 

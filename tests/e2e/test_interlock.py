@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support import cases, http1, tokens
+from support import cases, http1, http2, tokens
 from support.bootstrap import Json, Listener, http_filters
 from support.envoy import Envoy
 from support.recorder import Recorder, new_test_id
@@ -60,6 +60,57 @@ def test_a_client_cannot_set_the_mark(wasm: Path, recorder: Recorder, tmp_path: 
     with start(tmp_path, listener, recorder) as envoy:
         headers = [("wasm.mcp_auth", "allow"), ("mcp_auth", "allow"), ("x-mcp-auth", "allow")]
         assert http1.get(envoy.port, "/mcp", GOOD, headers).status == 403
+
+
+PREFLIGHT = [("origin", "https://app.example"), ("access-control-request-method", "POST")]
+
+
+def test_a_preflight_carries_nothing_past_it(
+    wasm: Path, recorder: Recorder, tmp_path: Path
+) -> None:
+    """Where the server does its own CORS, preflights pass without a token: those that only ask."""
+    listener = Listener(
+        wasm=wasm,
+        configuration=cases.config("cors-left").filter,
+        marks=("allow", "preflight"),
+        holds_headers=True,
+    )
+
+    def chunked(test_id: str, body: bytes) -> int:
+        headers = [*PREFLIGHT, ("x-test-id", test_id), ("transfer-encoding", "chunked")]
+        sent = http1.encode("OPTIONS", "/mcp", headers, host="mcp.example.com") + body
+        return http1.exchange(envoy.port, sent, "OPTIONS").status
+
+    def over_http2(test_id: str, body: bytes) -> int:
+        headers = [
+            (b":method", b"OPTIONS"),
+            (b":scheme", b"http"),
+            (b":authority", b"mcp.example.com"),
+            (b":path", b"/mcp"),
+            *((name.encode(), value.encode()) for name, value in PREFLIGHT),
+            (b"x-test-id", test_id.encode()),
+        ]
+        return http2.request(envoy.port, headers, body).status
+
+    with start(tmp_path, listener, recorder) as envoy:
+        test_id = new_test_id()
+        assert http1.request(
+            envoy.port, "OPTIONS", "/mcp", [*PREFLIGHT, ("x-test-id", test_id)]
+        ).status == 200  # fmt: skip
+        assert recorder.one(test_id).body == b""
+        assert over_http2(test_id := new_test_id(), b"") == 200
+        assert recorder.one(test_id).body == b""
+
+        call = b'{"jsonrpc":"2.0","id":1,"method":"tools/call"}'
+        for send, bodies in (
+            (chunked, [b"%x\r\n%s\r\n0\r\n\r\n" % (len(call), call), b"0\r\n\r\n", b""]),
+            (over_http2, [call]),
+        ):
+            for body in bodies:
+                assert send(test_id := new_test_id(), body) == 401, (send, body)
+                assert not recorder.seen(test_id)
+        # Not marked as one that may pass either.
+        assert http1.request(envoy.port, "OPTIONS", "/health", PREFLIGHT).status == 403
 
 
 def _disabled(wasm: Path) -> Json:

@@ -348,7 +348,8 @@ def test_observing_forwards_what_would_be_refused(start_envoy: Any, recorder: Re
         test_id = new_test_id()
         assert post(envoy, body, test_id=test_id).status == 200
         assert recorder.one(test_id).body == body
-        assert envoy.logged(test_id)["reason"] == reason
+        logged = envoy.logged(test_id)
+        assert (logged["mark"], logged["reason"]) == ("observe", reason)
 
 
 def _chunked_head(test_id: str = "", bearer: str = READ) -> bytes:

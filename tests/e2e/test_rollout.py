@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support import envoy as envoys
 from support import http1, paths, tokens
-from support.bootstrap import Listener, http_filters
+from support.bootstrap import Listener
 from support.envoy import Envoy
 from support.key_server import KeyServer
 from support.recorder import Recorder, new_test_id
@@ -142,7 +142,7 @@ def test_observe_then_enforce_then_off_and_back(
         grows(envoy, "requests_total", "decision=allow")
         grows(envoy, "refused_total", "reason=credentials_missing", f"resource={RESOURCE}")
         assert counted(envoy, "decision=refuse") == 0
-        assert (mark(envoy, GOOD), mark(envoy, None)) == ("allow", "pass")
+        assert (mark(envoy, GOOD), mark(envoy, None)) == ("allow", "observe")
 
         envoy.update({"mcp": listener(ENFORCE)})
         traffic.becomes(good=200, none=401)
@@ -151,8 +151,8 @@ def test_observe_then_enforce_then_off_and_back(
 
         envoy.update({"mcp": listener(OFF)})
         traffic.becomes(good=200, none=200)
-        grows(envoy, "requests_total", "decision=pass")
-        assert (mark(envoy, GOOD), mark(envoy, None)) == ("pass", "pass")
+        grows(envoy, "requests_total", "decision=off")
+        assert (mark(envoy, GOOD), mark(envoy, None)) == ("off", "off")
         refused = counted(envoy, "refused_total")
 
         envoy.update({"mcp": listener(ENFORCE)})
@@ -193,15 +193,14 @@ def test_observing_takes_good_tokens_away_unless_they_are_forwarded(
 def test_an_interlock_for_good_tokens_alone_stops_those_who_are_observed(
     wasm: Path, recorder: Recorder, tmp_path: Path
 ) -> None:
-    """Who left `pass` out of the interlock has to add it before observing or switching off."""
-    filters = http_filters(Listener(wasm=wasm, configuration=OBSERVE))
-    policies = filters[1]["typed_config"]["rules"]["policies"]
-    principals = policies["decided"]["principals"]
-    policies["decided"]["principals"] = [one for one in principals if "allow" in json.dumps(one)]
-    listener = Listener(wasm=wasm, configuration=OBSERVE, manager={"http_filters": filters})
+    """Who left `observe` out of the interlock has to add it before observing; so it is with `off`."""
+    listener = Listener(wasm=wasm, configuration=OBSERVE, marks=["allow"])
     with started(tmp_path, listener, {"upstream": recorder.port}) as envoy:
         assert http1.get(envoy.port, "/mcp", GOOD).status == 200
         assert http1.get(envoy.port, "/mcp").status == 403
+        off = Listener(wasm=wasm, configuration=OFF, marks=["allow"])
+        envoy.update({"mcp": off})
+        assert http1.get(envoy.port, "/mcp", GOOD).status == 403
 
 
 def test_open_connections_keep_the_old_rules_until_they_are_drained(

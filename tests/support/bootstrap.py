@@ -15,6 +15,9 @@ Json = dict[str, Any]
 
 _TYPE = "type.googleapis.com/envoy.extensions.filters"
 
+# What the filter leaves in filter state of a request that it forwards.
+MARKS = ("allow", "pass", "preflight", "observe", "off")
+
 # One line a request; `mark` and `reason` are what the filter has set on it.
 ACCESS_LOG_FORMAT: Json = {
     "test_id": "%REQ(X-TEST-ID)%",
@@ -38,6 +41,8 @@ class Listener:
     upstream: str = "upstream"
     failure_policy: str = "FAIL_CLOSED"
     interlock: bool = True
+    marks: Sequence[str] = MARKS
+    """What the interlock lets through."""
     vm_id: str = "mcp_auth"
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables of the module's VM."""
@@ -87,11 +92,11 @@ def wasm_filter(listener: Listener) -> Json:
     }
 
 
-def interlock_filter() -> Json:
+def interlock_filter(allowed: Sequence[str] = MARKS) -> Json:
     """Lets through only what the filter has marked, whatever happened to the filter."""
     marks = [
         {"filter_state": {"key": "wasm.mcp_auth", "string_match": {"exact": mark}}}
-        for mark in ("allow", "pass")
+        for mark in allowed
     ]
     return {
         "name": "mcp_auth_interlock",
@@ -110,7 +115,7 @@ def http_filters(listener: Listener) -> list[Json]:
     if listener.wasm is not None:
         filters.append(wasm_filter(listener))
         if listener.interlock:
-            filters.append(interlock_filter())
+            filters.append(interlock_filter(listener.marks))
     filters += listener.between
     filters.append({"name": "router", "typed_config": {"@type": f"{_TYPE}.http.router.v3.Router"}})
     return filters

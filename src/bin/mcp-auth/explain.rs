@@ -203,7 +203,7 @@ impl Explanation<'_> {
     fn write(&self, out: &mut String) -> Result<bool, fmt::Error> {
         let keys = Keys::new(self.config, self.now, 0);
         let mut trust = Trust::new(self.config, keys, Box::new(Portable));
-        let head = self.request.head();
+        let head = &self.request.head().clone().ending(self.body.is_none());
         let mut decision = gate::decide(
             self.config,
             &self.route,
@@ -286,6 +286,26 @@ impl Explanation<'_> {
                     out,
                     "Passed: forwarded untouched, without a look at any token."
                 )
+            }
+            Decision::Off => {
+                writeln!(
+                    out,
+                    "Passed: forwarded untouched, for `enabled` is false; nothing is judged."
+                )
+            }
+            Decision::Preflight(edits) => {
+                writeln!(
+                    out,
+                    "Forwarded: a CORS preflight, for the server to answer; `cors` is false."
+                )?;
+                write_edits(edits, out)
+            }
+            Decision::Unanswered(edits) => {
+                writeln!(
+                    out,
+                    "Forwarded, for `mode` is observe; else answered by the filter."
+                )?;
+                write_edits(edits, out)
             }
             Decision::Answer(reply) => {
                 writeln!(out, "Answered by the filter; no token is needed.")?;
