@@ -11,23 +11,50 @@ pub struct StreamId(pub u32);
 /// Requests that wait, each with what is needed to judge it again.
 ///
 /// A stream leaves when it is taken to be judged, or when it ends; the host forgets its number
-/// soon after, so nothing may be done to it later.
+/// soon after, so nothing may be done to it later. Those that need not wait any longer are taken a
+/// few at a time, first come first served: the host numbers streams as they come.
 #[derive(Debug)]
 pub struct Held<T> {
     waiting: SortedMap<StreamId, Waiting<T>>,
     most: usize,
+    /// No one is due before.
+    earliest: UnixNanos,
 }
 
 #[derive(Debug)]
 struct Waiting<T> {
     issuer: IssuerId,
     deadline: UnixNanos,
+    woken: bool,
     request: T,
+}
+
+/// A request that need not wait any longer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Due<T> {
+    /// Its stream.
+    pub stream: StreamId,
+    /// How long it might wait.
+    pub deadline: UnixNanos,
+    /// `true` if something has changed for it; else its time is over.
+    pub woken: bool,
+    /// What it waited with.
+    pub request: T,
 }
 
 /// There is no room: the request is given back.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Full<T>(pub T);
+
+impl<T> Waiting<T> {
+    fn due(&self) -> UnixNanos {
+        if self.woken {
+            UnixNanos::ZERO
+        } else {
+            self.deadline
+        }
+    }
+}
 
 impl<T> Held<T> {
     /// Room for `most` requests.
@@ -35,6 +62,7 @@ impl<T> Held<T> {
         Self {
             waiting: SortedMap::default(),
             most,
+            earliest: UnixNanos::ZERO,
         }
     }
 
@@ -49,11 +77,16 @@ impl<T> Held<T> {
         if self.waiting.len() >= self.most && !self.waiting.contains(stream) {
             return Err(Full(request));
         }
+        self.earliest = match self.poll_timeout() {
+            Some(earliest) => earliest.min(deadline),
+            None => deadline,
+        };
         self.waiting.insert(
             stream,
             Waiting {
                 issuer,
                 deadline,
+                woken: false,
                 request,
             },
         );
@@ -65,22 +98,46 @@ impl<T> Held<T> {
         self.waiting.remove(stream).is_some()
     }
 
-    /// Takes out all that wait for `issuer`, each with its deadline.
-    pub fn take_for(&mut self, issuer: IssuerId) -> Vec<(StreamId, UnixNanos, T)> {
-        self.take(|waiting| waiting.issuer == issuer)
+    /// Something has changed for all that wait for `issuer`: they are due.
+    pub fn wake(&mut self, issuer: IssuerId) {
+        for waiting in self.waiting.values_mut() {
+            if waiting.issuer == issuer {
+                waiting.woken = true;
+                self.earliest = UnixNanos::ZERO;
+            }
+        }
     }
 
-    /// Takes out all whose deadline has come.
-    pub fn take_overdue(&mut self, now: UnixNanos) -> Vec<(StreamId, UnixNanos, T)> {
-        self.take(|waiting| waiting.deadline <= now)
+    /// Takes out the first `most` that were woken, or whose deadline has come.
+    pub fn take_due(&mut self, now: UnixNanos, most: usize) -> Vec<Due<T>> {
+        let mut room = most;
+        let mut earliest = None;
+        let taken = self.waiting.take(|waiting| {
+            let due = waiting.due();
+            if due <= now
+                && let Some(left) = room.checked_sub(1)
+            {
+                room = left;
+                return true;
+            }
+            earliest = Some(earliest.map_or(due, |earliest: UnixNanos| earliest.min(due)));
+            false
+        });
+        self.earliest = earliest.unwrap_or(UnixNanos::ZERO);
+        taken
+            .into_iter()
+            .map(|(stream, waiting)| Due {
+                stream,
+                deadline: waiting.deadline,
+                woken: waiting.woken,
+                request: waiting.request,
+            })
+            .collect()
     }
 
-    /// The earliest deadline.
+    /// When to call [`Held::take_due`] at the latest; `None` if never.
     pub fn poll_timeout(&self) -> Option<UnixNanos> {
-        self.waiting
-            .iter()
-            .map(|(_, waiting)| waiting.deadline)
-            .min()
+        (!self.is_empty()).then_some(self.earliest)
     }
 
     /// How many wait.
@@ -92,18 +149,14 @@ impl<T> Held<T> {
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
-
-    fn take(&mut self, chosen: impl Fn(&Waiting<T>) -> bool) -> Vec<(StreamId, UnixNanos, T)> {
-        self.waiting
-            .take(chosen)
-            .into_iter()
-            .map(|(stream, waiting)| (stream, waiting.deadline, waiting.request))
-            .collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     const A: IssuerId = IssuerId(0);
@@ -113,28 +166,72 @@ mod tests {
         UnixNanos::from_secs(seconds)
     }
 
+    fn due<T>(stream: u32, deadline: u64, woken: bool, request: T) -> Due<T> {
+        Due {
+            stream: StreamId(stream),
+            deadline: at(deadline),
+            woken,
+            request,
+        }
+    }
+
     #[test]
     fn wakes_those_of_one_issuer_once() {
         let mut held = Held::new(8);
         held.hold(StreamId(1), A, at(5), "one").unwrap();
         held.hold(StreamId(2), B, at(6), "two").unwrap();
         held.hold(StreamId(3), A, at(7), "three").unwrap();
+        held.wake(A);
         assert_eq!(
-            held.take_for(A),
-            [(StreamId(1), at(5), "one"), (StreamId(3), at(7), "three")]
+            held.take_due(at(0), 8),
+            [due(1, 5, true, "one"), due(3, 7, true, "three")]
         );
-        assert_eq!(held.take_for(A), []);
+        held.wake(A);
+        assert_eq!(held.take_due(at(0), 8), []);
         assert_eq!(held.len(), 1);
+    }
+
+    #[test]
+    fn who_waits_again_is_not_woken() {
+        let mut held = Held::new(8);
+        held.hold(StreamId(1), A, at(5), ()).unwrap();
+        held.wake(A);
+        held.hold(StreamId(1), A, at(5), ()).unwrap();
+        assert_eq!(held.take_due(at(0), 8), []);
+        assert_eq!(held.poll_timeout(), Some(at(5)));
+    }
+
+    #[test]
+    fn a_few_are_taken_at_a_time() {
+        let mut held = Held::new(8);
+        for number in 1..=5 {
+            held.hold(StreamId(number), A, at(5), number).unwrap();
+        }
+        held.wake(A);
+        assert_eq!(held.take_due(at(0), 0), []);
+        assert_eq!(
+            held.take_due(at(0), 2),
+            [due(1, 5, true, 1), due(2, 5, true, 2)]
+        );
+        assert_eq!(held.poll_timeout(), Some(UnixNanos::ZERO));
+        assert_eq!(
+            held.take_due(at(0), 2),
+            [due(3, 5, true, 3), due(4, 5, true, 4)]
+        );
+        assert_eq!(held.take_due(at(0), 2), [due(5, 5, true, 5)]);
+        assert_eq!(held.poll_timeout(), None);
     }
 
     #[test]
     fn a_stream_that_ends_is_gone() {
         let mut held = Held::new(8);
         held.hold(StreamId(1), A, at(5), ()).unwrap();
+        held.wake(A);
         assert!(held.forget(StreamId(1)));
         assert!(!held.forget(StreamId(1)));
         assert!(held.is_empty());
         assert_eq!(held.poll_timeout(), None);
+        assert_eq!(held.take_due(at(9), 8), []);
     }
 
     #[test]
@@ -143,8 +240,8 @@ mod tests {
         held.hold(StreamId(1), A, at(5), ()).unwrap();
         held.hold(StreamId(2), A, at(3), ()).unwrap();
         assert_eq!(held.poll_timeout(), Some(at(3)));
-        assert_eq!(held.take_overdue(at(2)), []);
-        assert_eq!(held.take_overdue(at(4)), [(StreamId(2), at(3), ())]);
+        assert_eq!(held.take_due(at(2), 8), []);
+        assert_eq!(held.take_due(at(4), 8), [due(2, 3, false, ())]);
         assert_eq!(held.poll_timeout(), Some(at(5)));
     }
 
@@ -155,5 +252,77 @@ mod tests {
         assert_eq!(held.hold(StreamId(2), A, at(5), "two"), Err(Full("two")));
         held.hold(StreamId(1), A, at(6), "again").unwrap();
         assert_eq!(held.len(), 1);
+    }
+
+    const ROOM: usize = 12;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Hold { issuer: usize, patience: u64 },
+        Wake(usize),
+        Forget(u32),
+        Tick { seconds: u64, most: usize },
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => (0_usize..2, 0_u64..8).prop_map(|(issuer, patience)| Step::Hold { issuer, patience }),
+            1 => (0_usize..2).prop_map(Step::Wake),
+            1 => (0_u32..40).prop_map(Step::Forget),
+            3 => (0_u64..3, 0_usize..5).prop_map(|(seconds, most)| Step::Tick { seconds, most }),
+        ];
+        prop::collection::vec(step, 0..80)
+    }
+
+    proptest! {
+        /// Nobody is lost, taken twice, too early or out of turn; nobody who is due is left while
+        /// there is room; and whoever is left is called for in time.
+        #[test]
+        fn first_come_first_served(steps in steps()) {
+            let mut held = Held::new(ROOM);
+            // Issuer, deadline, woken.
+            let mut expected: BTreeMap<u32, (usize, u64, bool)> = BTreeMap::new();
+            let (mut now, mut next) = (0_u64, 0_u32);
+            for step in steps {
+                match step {
+                    Step::Hold { issuer, patience } => {
+                        let deadline = now.saturating_add(patience);
+                        let outcome = held.hold(StreamId(next), IssuerId(issuer), at(deadline), next);
+                        prop_assert_eq!(outcome.is_err(), expected.len() == ROOM);
+                        if outcome.is_ok() {
+                            expected.insert(next, (issuer, deadline, false));
+                        }
+                        next = next.saturating_add(1);
+                    }
+                    Step::Wake(issuer) => {
+                        held.wake(IssuerId(issuer));
+                        for waiting in expected.values_mut().filter(|waiting| waiting.0 == issuer) {
+                            waiting.2 = true;
+                        }
+                    }
+                    Step::Forget(stream) => {
+                        prop_assert_eq!(held.forget(StreamId(stream)), expected.remove(&stream).is_some());
+                    }
+                    Step::Tick { seconds, most } => {
+                        now = now.saturating_add(seconds);
+                        let wanted: Vec<_> = expected
+                            .iter()
+                            .filter(|(_, (_, deadline, woken))| *woken || *deadline <= now)
+                            .take(most)
+                            .map(|(stream, (_, deadline, woken))| due(*stream, *deadline, *woken, *stream))
+                            .collect();
+                        expected.retain(|stream, _| wanted.iter().all(|due| due.request != *stream));
+                        prop_assert_eq!(held.take_due(at(now), most), wanted);
+                    }
+                }
+                prop_assert_eq!(held.len(), expected.len());
+                let earliest = expected
+                    .values()
+                    .map(|(_, deadline, woken)| if *woken { UnixNanos::ZERO } else { at(*deadline) })
+                    .min();
+                prop_assert_eq!(held.poll_timeout().is_some(), earliest.is_some());
+                prop_assert!(held.poll_timeout() <= earliest);
+            }
+        }
     }
 }

@@ -67,6 +67,11 @@ impl<K: Copy + Ord, V> SortedMap<K, V> {
         self.entries.iter().map(|(key, value)| (*key, &**value))
     }
 
+    /// All values, in the order of their keys.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.entries.iter_mut().map(|(_, value)| &mut **value)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -113,6 +118,7 @@ mod tests {
                     }
                 }
                 prop_assert!(map.iter().eq(expected.iter().map(|(key, value)| (*key, value))));
+                prop_assert!(map.values_mut().eq(expected.values_mut()));
                 prop_assert_eq!((map.len(), map.is_empty()), (expected.len(), expected.is_empty()));
             }
         }

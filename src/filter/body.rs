@@ -73,6 +73,15 @@ impl Reading {
     fn is_complete(&self) -> bool {
         self.ended || self.too_large
     }
+
+    /// Whether its headers wait for its body.
+    fn is_withheld(&self) -> bool {
+        let phase = self
+            .wanted
+            .as_ref()
+            .map(|wanted| wanted.request.phase.get());
+        phase == Some(Phase::Stopped)
+    }
 }
 
 impl Worker {
@@ -126,44 +135,50 @@ impl Worker {
         }
     }
 
-    /// Whether a decision waits for a body.
-    pub(super) fn awaits_bodies(&self) -> bool {
+    /// Whether headers wait for a body.
+    pub(super) fn holds_headers(&self) -> bool {
         self.reading
             .iter()
-            .any(|(_, reading)| reading.wanted.is_some())
+            .any(|(_, reading)| reading.is_withheld())
     }
 
-    /// Finds out whether the host withholds bodies. Called in the context of the root.
-    pub(super) fn probe_bodies(&mut self) {
-        if self.bodies != Bodies::Unknown {
-            return;
-        }
-        let waiting: Vec<StreamId> = self
-            .reading
-            .iter()
-            .filter(|(_, reading)| reading.wanted.is_some())
-            .map(|(stream, _)| stream)
-            .collect();
-        for stream in &waiting {
-            let before = self
-                .reading
-                .get(*stream)
-                .and_then(|reading| reading.received);
-            self.on_behalf_of(*stream, |worker| {
-                if host::received() > before {
-                    worker.bodies = Bodies::Withheld;
-                }
-            });
-        }
-        if self.bodies == Bodies::Withheld {
+    /// Finds out whether the host withholds bodies, and sends headers on if it does: up to `most`,
+    /// the rest at the next tick. Called in the context of the root.
+    pub(super) fn probe_bodies(&mut self, most: usize) {
+        if self.bodies == Bodies::Unknown && self.any_body_withheld() {
+            self.bodies = Bodies::Withheld;
             warn!(
                 "operations: the host holds bodies back while headers wait, so headers are sent on \
                  before the body is judged; set `allow_on_headers_stop_iteration` for this plugin"
             );
+        }
+        if self.bodies == Bodies::Withheld {
+            let waiting: Vec<StreamId> = self
+                .reading
+                .iter()
+                .filter(|(_, reading)| reading.is_withheld())
+                .map(|(stream, _)| stream)
+                .take(most)
+                .collect();
             for stream in waiting {
                 self.on_behalf_of(stream, |worker| worker.forward_headers(stream, true));
             }
         }
+    }
+
+    /// Whether the host has received something of a body that it did not call with.
+    fn any_body_withheld(&mut self) -> bool {
+        let waiting: Vec<(StreamId, Option<u64>)> = self
+            .reading
+            .iter()
+            .filter(|(_, reading)| reading.is_withheld())
+            .map(|(stream, reading)| (stream, reading.received))
+            .collect();
+        waiting.into_iter().any(|(stream, before)| {
+            let mut more = false;
+            self.on_behalf_of(stream, |_| more = host::received() > before);
+            more
+        })
     }
 
     /// Sends headers on, as far as the token alone decides; the body stays.

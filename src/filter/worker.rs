@@ -17,7 +17,7 @@ use crate::config::{Config, IssuerId, KeySource};
 use crate::evidence::escaped;
 use crate::gate::{self, Decision};
 use crate::head::Head;
-use crate::held::{Full, Held, StreamId};
+use crate::held::{Due, Full, Held, StreamId};
 use crate::keys::{Command, Event, FetchId, FetchOutcome, Keys};
 use crate::reason::Reason;
 use crate::resource::Route;
@@ -30,6 +30,13 @@ use crate::trust::Trust;
 const LONGEST_TICK: Duration = Duration::from_secs(1);
 /// The shortest one: how long a stream's wish for a fetch waits for the root.
 const SHORTEST_TICK: Duration = Duration::from_millis(1);
+
+/// How many streams one callback answers or resumes.
+///
+/// Envoy does so once the callback has returned, and within it: the answer to a stream calls the
+/// module, the answer to the next one comes at the end of that call, and so on. About 305 of them
+/// end the stack, and with it the VM. So it is done in ticks alone, and with a margin of ten.
+const AT_ONCE: usize = 30;
 
 /// How far a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,19 +150,8 @@ impl Worker {
         };
         self.trust.keys.handle_tick(now);
         self.work(now);
-        for (stream, _, request) in self.held.take_overdue(now) {
-            self.on_behalf_of(stream, |worker| {
-                let HeldRequest {
-                    route, head, phase, ..
-                } = request;
-                worker.reading.remove(stream);
-                let decision =
-                    gate::refuse(&worker.config, &route, &head, Reason::KeysUnavailable, now);
-                worker.carry_out_later(decision, &head, &phase);
-            });
-        }
-        self.metrics.held(&self.config, self.held.len());
-        self.probe_bodies();
+        let left = self.settle(now, AT_ONCE);
+        self.probe_bodies(left);
         self.metrics.flush(&self.config);
         self.refusals.tick(now);
         for (issuer, status) in self.trust.keys.status(now) {
@@ -188,8 +184,11 @@ impl Worker {
 
     /// Sets the next tick to when something is to be done.
     pub(super) fn plan(&self, now: UnixNanos) {
-        let probe = (self.bodies == Bodies::Unknown && self.awaits_bodies())
-            .then(|| now.saturating_add(PROBE));
+        let probe = match self.bodies {
+            Bodies::Unknown => self.holds_headers().then(|| now.saturating_add(PROBE)),
+            Bodies::Withheld => self.holds_headers().then_some(now),
+            Bodies::Delivered => None,
+        };
         let next = [
             self.trust.keys.poll_timeout(),
             self.held.poll_timeout(),
@@ -233,19 +232,43 @@ impl Worker {
                     let written = host::write_shared(&key, &value, version);
                     self.trust.keys.handle_shared_written(issuer, written, now);
                 }
-                Command::Wake(issuer) => self.wake(issuer, now),
+                Command::Wake(issuer) => self.held.wake(issuer),
                 Command::Report(issuer, event) => self.report(issuer, &event),
             }
         }
     }
 
-    fn wake(&mut self, issuer: IssuerId, now: UnixNanos) {
-        for (stream, deadline, request) in self.held.take_for(issuer) {
+    /// Decides on up to `most` of those that need not wait any longer; returns how many more it
+    /// could have been. The rest has its turn at the next tick, which [`Worker::plan`] brings near.
+    fn settle(&mut self, now: UnixNanos, most: usize) -> usize {
+        let due = self.held.take_due(now, most);
+        let left = most.saturating_sub(due.len());
+        for Due {
+            stream,
+            deadline,
+            woken,
+            request,
+        } in due
+        {
             self.on_behalf_of(stream, |worker| {
-                worker.decide(stream, request, Some((deadline, now)));
+                if woken {
+                    worker.decide(stream, request, Some((deadline, now)));
+                } else {
+                    worker.refuse_overdue(stream, &request, now);
+                }
             });
         }
         self.metrics.held(&self.config, self.held.len());
+        left
+    }
+
+    fn refuse_overdue(&mut self, stream: StreamId, request: &HeldRequest, now: UnixNanos) {
+        let HeldRequest {
+            route, head, phase, ..
+        } = request;
+        self.reading.remove(stream);
+        let decision = gate::refuse(&self.config, route, head, Reason::KeysUnavailable, now);
+        self.carry_out_later(decision, head, phase);
     }
 
     /// Decides, at first or, for a stream that waited, `again` with its old deadline.

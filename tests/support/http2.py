@@ -67,3 +67,64 @@ def _read(connection: socket.socket, protocol: h2.connection.H2Connection) -> Re
                 case _:
                     pass
         connection.sendall(protocol.data_to_send())
+
+
+class Together:
+    """Many requests, each a stream of its own, sent within a moment over a few connections."""
+
+    _STREAMS = 100
+    """On one connection: what Envoy allows by default."""
+
+    def __init__(self, port: int, requests: Sequence[tuple[Pairs, bytes]], timeout: float = 30.0):
+        parts = [
+            requests[at : at + self._STREAMS] for at in range(0, len(requests), self._STREAMS)
+        ]
+        self._connections: list[tuple[socket.socket, h2.connection.H2Connection, int]] = []
+        for part in parts:
+            connection = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+            protocol = h2.connection.H2Connection()
+            protocol.initiate_connection()
+            self._connections.append((connection, protocol, len(part)))
+        for (_, protocol, _), part in zip(self._connections, parts, strict=True):
+            for number, (headers, body) in enumerate(part):
+                protocol.send_headers(1 + 2 * number, list(headers), end_stream=not body)
+                if body:
+                    protocol.send_data(1 + 2 * number, body, end_stream=True)
+        for connection, protocol, _ in self._connections:
+            connection.sendall(protocol.data_to_send())
+
+    def statuses(self) -> list[int]:
+        """In the order of the requests; 0 for one that was reset or whose connection ended."""
+        try:
+            return [status for one in self._connections for status in self._read(*one)]
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        for connection, _, _ in self._connections:
+            connection.close()
+
+    @staticmethod
+    def _read(
+        connection: socket.socket, protocol: h2.connection.H2Connection, count: int
+    ) -> list[int]:
+        statuses: dict[int, int] = {}
+        ended: set[int] = set()
+        while len(ended) < count:
+            received = connection.recv(65536)
+            if not received:
+                break
+            for event in protocol.receive_data(received):
+                match event:
+                    case h2.events.ResponseReceived():
+                        found = dict(event.headers or [])
+                        statuses[event.stream_id] = int(found[b":status"])
+                    case h2.events.DataReceived():
+                        size = event.flow_controlled_length or 0
+                        protocol.acknowledge_received_data(size, event.stream_id)
+                    case h2.events.StreamEnded() | h2.events.StreamReset():
+                        ended.add(event.stream_id)
+                    case _:
+                        pass
+            connection.sendall(protocol.data_to_send())
+        return [statuses.get(1 + 2 * number, 0) for number in range(count)]
