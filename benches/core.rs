@@ -9,12 +9,13 @@
 use std::hint::black_box;
 
 use divan::Bencher;
-use mcp_auth_filter::config::Config;
+use mcp_auth_filter::config::{Config, ResourceId};
 use mcp_auth_filter::gate::{self, Decision};
 use mcp_auth_filter::head::Head;
 use mcp_auth_filter::json;
 use mcp_auth_filter::keys::Keys;
 use mcp_auth_filter::keys::jwk::KeySet;
+use mcp_auth_filter::mcp::lists::Lists;
 use mcp_auth_filter::resource::host::Authority;
 use mcp_auth_filter::resource::path::{PathPattern, RequestPath};
 use mcp_auth_filter::time::UnixNanos;
@@ -154,6 +155,51 @@ fn parse_claims(bencher: Bencher<'_, '_>, groups: usize) {
 fn parse_key_set(bencher: Bencher<'_, '_>) {
     let text = testing::key_set().to_string();
     bencher.bench(|| KeySet::parse(black_box(text.as_bytes())).unwrap());
+}
+
+/// A response without the entries that its reader may not use: twice as much should cost twice as
+/// much.
+#[divan::bench_group]
+mod filter_list {
+    use super::*;
+
+    /// A list of so many tools, every second of them hidden.
+    #[divan::bench(args = [7_500, 15_000, 30_000])]
+    fn entries(bencher: Bencher<'_, '_>, entries: usize) {
+        let tools: Vec<Value> = (0..entries)
+            .map(|n| json!({"name": if n & 1 == 0 { "open" } else { "closed" }}))
+            .collect();
+        filter(bencher, &json!({"result": {"tools": tools}}));
+    }
+
+    /// A list of one tool that is hidden, which has so many members, in a result with as many.
+    #[divan::bench(args = [7_500, 15_000, 30_000])]
+    fn members(bencher: Bencher<'_, '_>, members: usize) {
+        let members = (0..members).map(|n| (format!("m{n}"), json!(0)));
+        let mut tool: serde_json::Map<String, Value> = members.collect();
+        let mut result = tool.clone();
+        tool.insert("name".to_owned(), json!("closed"));
+        result.insert("tools".to_owned(), json!([tool]));
+        filter(bencher, &json!({"result": result}));
+    }
+
+    fn filter(bencher: Bencher<'_, '_>, body: &Value) {
+        let text = json!({
+            "issuers": [{"issuer": ISSUER, "jwks": testing::key_set()}],
+            "resources": [{
+                "resource": RESOURCE,
+                "filter_lists": true,
+                "operations": [{"method": "tools/call", "name": "closed", "deny": true}],
+            }],
+        });
+        let config = Config::parse(text.to_string().as_bytes()).unwrap();
+        let resource = config.resource(ResourceId(0)).unwrap();
+        let body = body.to_string();
+        let lists = Lists::of_stream(&[]);
+        let filter = || lists.filter(resource, black_box(body.as_bytes()));
+        assert!(filter().unwrap().is_some());
+        bencher.bench_local(filter);
+    }
 }
 
 #[divan::bench(args = ["/mcp", "/mcp/a/b?c=d", "/health", "/MCP/../x;y", "/%6dcp"])]

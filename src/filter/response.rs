@@ -1,7 +1,7 @@
 //! Responses that are changed on their way: lists lose entries, and browsers may read them.
 //!
-//! Headers are sent on at once: a host that holds them may hold the body back, too. So what cannot
-//! be judged is replaced by an error within the body.
+//! Headers are sent on at once: a host that holds them may hold the body back, too. So a list answer
+//! that cannot be judged is replaced by an error within the body.
 
 use log::warn;
 
@@ -68,7 +68,7 @@ impl Worker {
         };
         expected.begun = match head {
             Ok(head) => Response::begin(*lists, &head, self.config.limits.body_bytes, report),
-            Err(HostError) => Some(Response::unreadable(*lists, report)),
+            Err(HostError) => Response::unreadable(*lists, report),
         };
         if expected.begun.is_some() {
             host::remove_response_headers(&Response::STALE_HEADERS);
@@ -79,11 +79,12 @@ impl Worker {
     /// context of its stream.
     pub(super) fn response_body(&mut self, stream: StreamId, bytes: usize, ends: bool) -> Part {
         let Some(Expected {
-            resource,
-            begun: Some(response),
-            ..
+            resource, begun, ..
         }) = self.responses.get_mut(stream)
         else {
+            return Part::Forward;
+        };
+        let Some(response) = begun else {
             return Part::Forward;
         };
         if !ends && response.waits(bytes) {
@@ -93,6 +94,9 @@ impl Worker {
             (Ok(part), Some(resource)) => response.part(&part, ends, resource, report),
             (Err(HostError), _) | (_, None) => Some(Vec::new()),
         };
+        if response.has_passed() {
+            *begun = None;
+        }
         if let Some(replacement) = replacement {
             host::replace_response_body(bytes, &replacement);
         }
@@ -113,7 +117,7 @@ impl Worker {
 
 fn report(error: Unreadable) {
     warn!(
-        "lists: a response cannot be filtered, and is replaced by an error: {}",
+        "lists: an answer cannot be filtered (an error takes its place; on a stream that a GET opened it passes): {}",
         error.as_str()
     );
 }

@@ -1,8 +1,18 @@
 //! Lists without the entries that their reader may not use.
 //!
-//! What a list hides is refused when it is called all the same: this is for clients, which should
-//! not be offered what they cannot have. A response that cannot be read shows nothing.
+//! A list answer is a JSON-RPC message without `method`, alone or in a batch, whose `result` is an
+//! object with a member that is one of the lists asked for. Ids are not compared: readers differ in
+//! which they take for equal, and on a resumed stream nobody knows what was asked. Only list answers
+//! change, and whatever else a server sends arrives byte for byte, of any size.
+//!
+//! That is safe because nothing depends on it: what a list hides is refused when it is called all
+//! the same. It is for clients, which should not be offered what they cannot have. So where a text
+//! cannot be told from a list answer, which is one whose list would begin behind the first
+//! `limits.body_bytes`, it passes. A list answer that cannot be judged is replaced by an error where
+//! its request is known, and passes on a stream that a GET opened: an error for a wrong request, or
+//! none for the right one, would be worse than a name too many.
 
+mod beginning;
 mod events;
 mod response;
 #[cfg(test)]
@@ -10,9 +20,10 @@ mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{Operation, RequestId};
@@ -76,10 +87,10 @@ pub struct Lists {
     is_stream: bool,
 }
 
-/// Why a response cannot be judged.
+/// Why a list answer cannot be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// Not JSON, or an object has a member twice where a list is looked for.
+    /// Not JSON, or a member that is looked for comes twice.
     NotJson,
     /// The list is no array of objects.
     NotAList,
@@ -132,25 +143,25 @@ impl Lists {
         }
     }
 
-    /// A JSON-RPC message, or a batch of them, without what its reader may not use; `None` if there
-    /// is nothing of that in it.
+    /// A list answer, alone or in a batch, without what its reader may not use; `None` if there is
+    /// nothing of that in it.
     pub fn filter(&self, resource: &Resource, json: &[u8]) -> Result<Option<String>, Unreadable> {
-        let text = std::str::from_utf8(json).map_err(|_| Unreadable::NotJson)?;
-        let Some(messages) = parse_array(text)? else {
-            return self.message(resource, text);
-        };
-        let mut filtered = Vec::with_capacity(messages.len());
-        let mut changed = false;
-        for message in messages {
-            let new = self.message(resource, message.get())?;
-            changed |= new.is_some();
-            filtered.push(new.map_or(Cow::Borrowed(message.get()), Cow::Owned));
+        let text =
+            std::str::from_utf8(without_byte_order_mark(json)).map_err(|_| Unreadable::NotJson)?;
+        let mut edits = Edits::new(text);
+        match elements(text)? {
+            None => self.message(resource, text, &mut edits)?,
+            Some(messages) => {
+                for message in messages {
+                    self.message(resource, message.get(), &mut edits)?;
+                }
+            }
         }
-        Ok(changed.then(|| array(&filtered)))
+        edits.apply()
     }
 
-    /// What stands in the place of a response that cannot be judged; `None` for an event of a
-    /// stream, which may answer no request at all.
+    /// What stands in the place of a list answer that cannot be judged; `None` on a stream that a
+    /// GET opened, where it passes.
     pub fn error(&self) -> Option<String> {
         if self.is_stream {
             return None;
@@ -168,69 +179,65 @@ impl Lists {
         Some(error.to_string())
     }
 
-    fn message(&self, resource: &Resource, message: &str) -> Result<Option<String>, Unreadable> {
-        let Some(mut message) = parse_object(message)? else {
-            return Ok(None);
-        };
-        let Some((_, result)) = message.iter_mut().find(|(name, _)| name == "result") else {
-            return Ok(None);
-        };
-        let filtered = parse_object(result)?
-            .map(|result| self.result(resource, result))
-            .transpose()?
-            .flatten();
-        let Some(filtered) = filtered else {
-            return Ok(None);
-        };
-        *result = Cow::Owned(filtered);
-        object(&message).map(Some)
-    }
-
-    fn result(
+    fn message<'a>(
         &self,
         resource: &Resource,
-        mut members: Members<'_>,
-    ) -> Result<Option<String>, Unreadable> {
-        let mut changed = false;
+        message: &'a str,
+        edits: &mut Edits<'a>,
+    ) -> Result<(), Unreadable> {
+        let [Some(result), None] = members(message, ["result", "method"])?.unwrap_or_default()
+        else {
+            return Ok(());
+        };
+        let [tools, prompts, resources, scope] =
+            members(result, RESULT_MEMBERS)?.unwrap_or_default();
         let mut has_list = false;
-        for list in &self.asked {
-            let Some((_, value)) = members.iter_mut().find(|(name, _)| name == list.member())
-            else {
+        for (list, value) in [
+            (List::Tools, tools),
+            (List::Prompts, prompts),
+            (List::Resources, resources),
+        ] {
+            let Some(value) = value.filter(|_| self.asked.contains(&list)) else {
                 continue;
             };
-            has_list = true;
-            let entries = match &value {
-                Cow::Borrowed(text) => parse_array(text)?.ok_or(Unreadable::NotAList)?,
-                // Asked for twice in one batch, and done.
-                Cow::Owned(_) => continue,
+            let Some(entries) = elements(value)? else {
+                // Nobody knows whether it is a list that was asked for.
+                if self.is_stream {
+                    continue;
+                }
+                return Err(Unreadable::NotAList);
             };
-            let shown: Vec<Cow<'_, str>> = entries
+            has_list = true;
+            let shown: Vec<&str> = entries
                 .iter()
                 .map(|entry| entry.get())
-                .filter(|entry| self.shows(resource, *list, entry))
-                .map(Cow::Borrowed)
+                .filter(|entry| self.shows(resource, list, entry))
                 .collect();
             if shown.len() != entries.len() {
-                changed = true;
-                *value = Cow::Owned(array(&shown));
+                edits.replace(value, format!("[{}]", shown.join(",")));
             }
         }
         // Another client's list may be another one: no cache may share it.
-        let scope = members.iter_mut().find(|(name, _)| name == "cacheScope");
         if has_list
-            && let Some((_, scope)) = scope
+            && let Some(scope) = scope
             && scope != "\"private\""
         {
-            changed = true;
-            *scope = Cow::Borrowed("\"private\"");
+            edits.replace(scope, "\"private\"".to_owned());
         }
-        changed.then(|| object(&members)).transpose()
+        Ok(())
     }
 
     fn shows(&self, resource: &Resource, list: List, entry: &str) -> bool {
         let method = list.used_by();
-        let Some(name) = super::name_member(method).and_then(|name| text_member(entry, name))
-        else {
+        let name = super::name_member(method).map(|name| members(entry, [name]));
+        let name = match name {
+            Some(Ok(Some([Some(name)]))) if name.starts_with('"') => name,
+            // It names nothing that could be called. Where it is not known to be an entry of a
+            // list, it stays.
+            Some(Ok(Some([_]) | None)) => return self.is_stream,
+            Some(Err(_)) | None => return false,
+        };
+        let Ok(name) = serde_json::from_str(name) else {
             return false;
         };
         let operation = Operation {
@@ -241,36 +248,83 @@ impl Lists {
     }
 }
 
-/// The members of an object in their order, each value as it is written.
-type Members<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+/// What is looked for in a result.
+const RESULT_MEMBERS: [&str; 4] = [
+    List::Tools.member(),
+    List::Prompts.member(),
+    List::Resources.member(),
+    "cacheScope",
+];
 
-/// `None` if the value is another than an object.
-fn parse_object(text: &str) -> Result<Option<Members<'_>>, Unreadable> {
+/// What changes in a text.
+struct Edits<'a> {
+    text: &'a str,
+    edits: Vec<(Range<usize>, String)>,
+}
+
+impl<'a> Edits<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            edits: Vec::new(),
+        }
+    }
+
+    /// `part` is a slice of the text.
+    fn replace(&mut self, part: &'a str, by: String) {
+        let start = part.as_ptr().addr().wrapping_sub(self.text.as_ptr().addr());
+        self.edits.push((start..start.wrapping_add(part.len()), by));
+    }
+
+    /// The text with all of them, or `None` if there are none.
+    fn apply(mut self) -> Result<Option<String>, Unreadable> {
+        if self.edits.is_empty() {
+            return Ok(None);
+        }
+        self.edits.sort_unstable_by_key(|(at, _)| at.start);
+        let mut out = String::with_capacity(self.text.len());
+        let mut done = 0;
+        for (at, by) in self.edits {
+            out += self.text.get(done..at.start).ok_or(Unreadable::NotJson)?;
+            out += &by;
+            done = at.end;
+        }
+        out += self.text.get(done..).ok_or(Unreadable::NotJson)?;
+        Ok(Some(out))
+    }
+}
+
+/// The members of an object with these names, each value as it is written; `None` if the value is
+/// another than an object. Other members may be there, and are not looked at.
+fn members<'a, const N: usize>(
+    text: &'a str,
+    names: [&str; N],
+) -> Result<Option<Found<'a, N>>, Unreadable> {
     if !starts_with(text, '{') {
         return Ok(None);
     }
-    let RawObject(members) = serde_json::from_str(text).map_err(|_| Unreadable::NotJson)?;
-    Ok(Some(members))
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let found = deserializer
+        .deserialize_map(Named { names })
+        .and_then(|found| deserializer.end().map(|()| found));
+    found.map(Some).map_err(|_| Unreadable::NotJson)
 }
 
+type Found<'a, const N: usize> = [Option<&'a str>; N];
+
 /// `None` if the value is another than an array.
-fn parse_array(text: &str) -> Result<Option<Vec<&RawValue>>, Unreadable> {
+fn elements(text: &str) -> Result<Option<Vec<&RawValue>>, Unreadable> {
     if !starts_with(text, '[') {
-        return match serde_json::from_str::<IgnoredAny>(text) {
-            Ok(IgnoredAny) => Ok(None),
-            Err(_) => Err(Unreadable::NotJson),
-        };
+        return Ok(None);
     }
     serde_json::from_str(text)
         .map(Some)
         .map_err(|_| Unreadable::NotJson)
 }
 
-/// A member that is a text, of an object without a second member of that name.
-fn text_member(object: &str, name: &str) -> Option<String> {
-    let members = parse_object(object).ok()??;
-    let (_, value) = members.iter().find(|(member, _)| member == name)?;
-    serde_json::from_str(value).ok()
+/// Some readers of JSON skip it (RFC 8259 §8.1).
+fn without_byte_order_mark(json: &[u8]) -> &[u8] {
+    json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json)
 }
 
 fn starts_with(json: &str, first: char) -> bool {
@@ -278,54 +332,30 @@ fn starts_with(json: &str, first: char) -> bool {
         .starts_with(first)
 }
 
-fn array(elements: &[Cow<'_, str>]) -> String {
-    format!("[{}]", elements.join(","))
+struct Named<'n, const N: usize> {
+    names: [&'n str; N],
 }
 
-fn object(members: &Members<'_>) -> Result<String, Unreadable> {
-    let mut out = String::from("{");
-    for (at, (name, value)) in members.iter().enumerate() {
-        if at > 0 {
-            out.push(',');
-        }
-        out += &serde_json::to_string(name).map_err(|_| Unreadable::NotJson)?;
-        out.push(':');
-        out += value;
-    }
-    out.push('}');
-    Ok(out)
-}
-
-struct RawObject<'a>(Members<'a>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(RawObjectVisitor).map(Self)
-    }
-}
-
-struct RawObjectVisitor;
-
-impl<'de> Visitor<'de> for RawObjectVisitor {
-    type Value = Members<'de>;
+impl<'de, const N: usize> Visitor<'de> for Named<'_, N> {
+    type Value = Found<'de, N>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members: Members<'de> = Vec::new();
-        while let Some((name, value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
-            if members.iter().any(|(other, _)| *other == name.0) {
-                return Err(serde::de::Error::custom("the same member twice"));
+        let mut found = [None; N];
+        while let Some(Name(name)) = map.next_key()? {
+            let mut slots = found.iter_mut().zip(self.names);
+            match slots.find(|(_, wanted)| *wanted == name) {
+                None => drop(map.next_value::<IgnoredAny>()?),
+                Some((Some(_), _)) => {
+                    return Err(serde::de::Error::custom("the same member twice"));
+                }
+                Some((slot, _)) => *slot = Some(map.next_value::<&'de RawValue>()?.get()),
             }
-            members.push((name.0, Cow::Borrowed(value.get())));
         }
-        Ok(members)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-        Err(serde::de::Error::custom("no object"))
+        Ok(found)
     }
 }
 

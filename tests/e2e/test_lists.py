@@ -162,7 +162,6 @@ def test_other_responses_are_untouched(envoy: Envoy, recorder: Recorder) -> None
 @pytest.mark.parametrize(
     "answer",
     [
-        raw(b"<html>"),
         raw(b'{"result":{"tools":[{"name":"delete_all"}]', chunks=10),
         raw(b'{"result":{"tools":{"delete_all":1}}}'),
         raw(json.dumps(tools("delete_all", "x" * BODY_BYTES)).encode()),
@@ -170,7 +169,7 @@ def test_other_responses_are_untouched(envoy: Envoy, recorder: Recorder) -> None
         raw(b"\x1f\x8bdelete_all", "content-encoding: gzip"),
         raw(b"\x1f\x8bdelete_all", "content-encoding: gzip", chunks=3),
     ],
-    ids=["html", "cut", "no-list", "long", "long-in-chunks", "gzip", "gzip-in-chunks"],
+    ids=["cut", "no-list", "long", "long-in-chunks", "gzip", "gzip-in-chunks"],
 )
 def test_what_cannot_be_judged_is_replaced(
     envoy: Envoy, recorder: Recorder, answer: bytes
@@ -179,6 +178,22 @@ def test_what_cannot_be_judged_is_replaced(
     assert response.status == 200
     assert response.json() == UNREADABLE
     assert response.header("content-encoding") is None
+
+
+@pytest.mark.parametrize("chunks", [None, 1000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>",
+        b"\0" * 10 * BODY_BYTES,
+        json.dumps(result(content=[{"type": "text", "text": "x" * 10 * BODY_BYTES}])).encode(),
+    ],
+    ids=["html", "binary", "result"],
+)
+def test_what_is_no_list_answer_passes(
+    envoy: Envoy, recorder: Recorder, body: bytes, chunks: int | None
+) -> None:
+    assert ask(envoy, recorder, "tools/list", raw(body, chunks=chunks)).body == body
 
 
 class Stream:
@@ -201,11 +216,62 @@ class Stream:
             self.received += piece
         return self.received
 
+    def events(self, wanted: int) -> bytes:
+        """The stream's own bytes, once there are so many; what else comes with them must not be."""
+        while len(found := unchunked(self.received)) < wanted:
+            piece = self._socket.recv(65536)
+            assert piece, "the stream ended early"
+            self.received += piece
+        return found
+
     def __enter__(self) -> Stream:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+
+
+def unchunked(received: bytes) -> bytes:
+    """The body of a chunked response, as far as its chunks have come."""
+    body = b""
+    _, _, rest = received.partition(b"\r\n\r\n")
+    while (sized := rest.partition(b"\r\n"))[1]:
+        size = int(sized[0], 16)
+        if len(sized[2]) < size + 2:
+            break
+        body += sized[2][:size]
+        rest = sized[2][size + 2 :]
+    return body
+
+
+CALLED = json.dumps(result(content=[{"type": "text", "text": "x" * 10 * BODY_BYTES}])).encode()
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b": ping\r\n\r\n"],
+        [b"event: message\r\ndata: {}\r\n\r\n", b": ping - 1\r\n\r\n"],
+        [b"data: 1\r\n\r", b"\n"],
+        [b"id: 1\r", b"\ndata: x\r\r"],
+        [b"event: endpoint\r\ndata: /messages/?session_id=1\r\n\r\n"],
+        [b"retry: 500\n\n", b"id: 7\ndata: \n\n", b"data: no JSON\n\n", b"data: {\n\n"],
+        [b"event: message\r\ndata: %s\r\n\r\n" % CALLED],
+    ],
+    ids=["ping", "crlf", "cut-end", "cr", "endpoint", "odd", "long"],
+)
+def test_each_piece_of_a_stream_arrives_before_the_next_is_sent(
+    envoy: Envoy, recorder: Recorder, pieces: list[bytes], method: str
+) -> None:
+    """Nothing else comes that would take it along: the stream stays open, and the socket's timeout
+    would end the wait."""
+    with Stream(envoy, recorder, method) as stream:
+        sent = b""
+        for piece in pieces:
+            recorder.send_piece(stream.id, piece)
+            sent += piece
+            assert stream.events(len(sent)) == sent
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
@@ -218,7 +284,8 @@ def test_a_list_in_a_stream_of_events(method: str, envoy: Envoy, recorder: Recor
         event = b"id: 9\ndata: %s\n\n" % json.dumps(tools("echo", "delete_all")).encode()
         recorder.send_piece(stream.id, event[:40])
         recorder.send_piece(stream.id, event[40:])
-        received = stream.read_until(b'"nextCursor":"c"}}\n\n')
+        stream.read_until(b'"nextCursor": "c"}}\n\n')
+        received = unchunked(stream.received)
         assert b"id: 9\ndata: " in received and b'"echo"' in received
         assert b"delete_all" not in received
         recorder.end_stream(stream.id)

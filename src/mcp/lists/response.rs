@@ -1,11 +1,11 @@
 //! One response, from its headers to its end.
 
-use super::{Events, Lists, Unreadable, events};
+use super::{Events, Lists, Unreadable};
 use crate::head::Head;
 use crate::resource::Resource;
 
 /// A response from which entries of lists are taken out. JSON is judged when all of it is there, a
-/// stream of events goes on event by event.
+/// stream of events goes on as it comes.
 #[derive(Debug)]
 pub struct Response {
     lists: Lists,
@@ -21,6 +21,8 @@ enum Body {
     Replaced {
         by: Vec<u8>,
     },
+    /// The rest is no list answer.
+    Passed,
 }
 
 impl Response {
@@ -56,16 +58,23 @@ impl Response {
             (false, true) => Body::Events(Events::new(limit)),
             (false, false) => Body::Json,
         };
-        Some(Self { lists, limit, body })
+        Self { lists, limit, body }.unless_passed()
     }
 
     /// A response whose headers could not be had.
-    pub fn unreadable(lists: Lists, report: impl FnMut(Unreadable)) -> Self {
-        Self {
-            body: replaced(&lists, false, Unreadable::NotJson, report),
-            lists,
-            limit: 0,
-        }
+    pub fn unreadable(lists: Lists, report: impl FnMut(Unreadable)) -> Option<Self> {
+        let body = replaced(&lists, false, Unreadable::NotJson, report);
+        let limit = 0;
+        Self { lists, limit, body }.unless_passed()
+    }
+
+    fn unless_passed(self) -> Option<Self> {
+        (!self.has_passed()).then_some(self)
+    }
+
+    /// Whether the rest goes on as it is.
+    pub fn has_passed(&self) -> bool {
+        matches!(self.body, Body::Passed)
     }
 
     /// Whether more is needed than the first `bytes`.
@@ -84,12 +93,16 @@ impl Response {
     ) -> Option<Vec<u8>> {
         let lists = &self.lists;
         match &mut self.body {
-            Body::Json if part.is_empty() => None,
             Body::Json => {
-                let judged = if part.len() > self.limit {
-                    Err(Unreadable::TooLarge)
-                } else {
+                let (beginning, over) = part.split_at_checked(self.limit).unwrap_or((part, b""));
+                if !lists.has_begun(beginning) {
+                    self.body = Body::Passed;
+                    return None;
+                }
+                let judged = if over.is_empty() {
                     lists.filter(resource, part)
+                } else {
+                    Err(Unreadable::TooLarge)
                 };
                 match judged {
                     Ok(filtered) => filtered.map(String::into_bytes),
@@ -107,13 +120,14 @@ impl Response {
                 (out != part).then_some(out)
             }
             Body::Replaced { .. } => self.replacement(),
+            Body::Passed => None,
         }
     }
 
     fn replacement(&mut self) -> Option<Vec<u8>> {
         match &mut self.body {
             Body::Replaced { by } => Some(std::mem::take(by)),
-            Body::Json | Body::Events(_) => None,
+            Body::Json | Body::Events(_) | Body::Passed => None,
         }
     }
 }
@@ -125,11 +139,12 @@ fn replaced(
     mut report: impl FnMut(Unreadable),
 ) -> Body {
     report(error);
-    let mut by = Vec::new();
-    match lists.error() {
-        Some(error) if is_events => events::write(&mut by, &[], Some(error)),
-        Some(error) => by = error.into_bytes(),
-        None => {}
+    let Some(error) = lists.error() else {
+        return Body::Passed;
+    };
+    let mut by = error.into_bytes();
+    if is_events {
+        by = [b"data: ".as_slice(), &by, b"\n\n"].concat();
     }
     Body::Replaced { by }
 }

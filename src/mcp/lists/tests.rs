@@ -10,7 +10,7 @@ use crate::testing;
 
 const LIMIT: usize = 4096;
 
-fn config() -> Config {
+pub(super) fn config() -> Config {
     let config = json!({
         "issuers": [{"issuer": "https://a.example", "jwks": testing::key_set()}],
         "resources": [{
@@ -36,7 +36,7 @@ fn operation(method: &str) -> Operation {
     }
 }
 
-fn lists(methods: &[&str], granted: &[&str]) -> Lists {
+pub(super) fn lists(methods: &[&str], granted: &[&str]) -> Lists {
     let operations: Vec<Operation> = methods.iter().map(|method| operation(method)).collect();
     let granted: Vec<String> = granted.iter().map(|scope| (*scope).to_owned()).collect();
     Lists::asked(&operations, &granted, Some(&RequestId::Number(7))).unwrap()
@@ -119,7 +119,7 @@ fn nothing_else_changes() {
         .unwrap();
     assert_eq!(
         new,
-        r#"{"jsonrpc":"2.0","id":1e2,"result":{"tools":[{"name":"echo","n":1.50e3,"x":"\u00e9"}],"nextCursor":"a\/b","_meta":{"k":[1, 2]}},"z":null}"#
+        r#" {"jsonrpc":"2.0" , "id" : 1e2,"result":{"tools":[{"name":"echo","n":1.50e3,"x":"\u00e9"}],"nextCursor":"a\/b","_meta":{"k":[1, 2]}},"z":null} "#
     );
 }
 
@@ -173,10 +173,9 @@ fn no_cache_may_share_a_filtered_list() {
 fn what_cannot_be_judged_is_not_shown() {
     let lists = lists(&["tools/list"], &["admin"]);
     for (body, error) in [
-        ("", Unreadable::NotJson),
         ("{", Unreadable::NotJson),
-        ("{} {}", Unreadable::NotJson),
-        ("<html>", Unreadable::NotJson),
+        (r#"{"result":{"tools":[]}} {}"#, Unreadable::NotJson),
+        (r#"{"result":{"tools":[{]}}"#, Unreadable::NotJson),
         (
             r#"{"result":{},"result":{"tools":[]}}"#,
             Unreadable::NotJson,
@@ -203,7 +202,7 @@ fn what_cannot_be_judged_is_not_shown() {
         )
         .unwrap()
         .unwrap(),
-        r#"{"result":{"tools":[]}}"#
+        r#"{"r\u0065sult":{"t\u006fols":[]}}"#
     );
 }
 
@@ -283,13 +282,14 @@ fn an_error_takes_the_place_of_what_cannot_be_judged() {
     let error = json!({"jsonrpc": "2.0", "id": 7, "error": {
         "code": -32603, "message": "The list could not be read by the gateway",
     }});
+    let list = br#"{"result":{"tools":["#.as_slice();
     let long = vec![b' '; LIMIT];
     let gzip = [JSON[0], JSON[1], ("content-encoding", "gzip")];
     let gzip_events = [EVENTS[0], EVENTS[1], ("content-encoding", "gzip")];
     for (head, parts, reason) in [
-        (&JSON[..], vec![b"<html>".as_slice()], Unreadable::NotJson),
-        (&JSON, vec![&long, b"{", b"}"], Unreadable::TooLarge),
-        (&JSON, vec![&long, b"{}"], Unreadable::TooLarge),
+        (&JSON[..], vec![list], Unreadable::NotJson),
+        (&JSON, vec![list, &long, b"]}", b"}"], Unreadable::TooLarge),
+        (&JSON, vec![list, &long], Unreadable::TooLarge),
         (&gzip, vec![b"\x1f\x8b", b"\x00"], Unreadable::Encoded),
     ] {
         let (out, reports) = respond(&lists, head, &parts);
@@ -301,8 +301,11 @@ fn an_error_takes_the_place_of_what_cannot_be_judged() {
         String::from_utf8(out).unwrap(),
         format!("data: {error}\n\n")
     );
-    let (out, _) = respond(&Lists::of_stream(&[]), &gzip_events, &[b"\x1f", b"\x8b"]);
-    assert_eq!(out, b"");
+    let (out, reports) = respond(&Lists::of_stream(&[]), &gzip_events, &[b"\x1f", b"\x8b"]);
+    assert_eq!(
+        (out, reports),
+        (b"\x1f\x8b".to_vec(), vec![Unreadable::Encoded])
+    );
 }
 
 #[test]
@@ -321,21 +324,20 @@ fn events_are_filtered_one_by_one() {
         ("retry: 5\r\r".to_owned(), "retry: 5\r\r".to_owned()),
         (
             pretty.to_owned(),
-            "data: {\"result\":{\"tools\":[{\"name\":\"echo\"}]}}\n\n".to_owned(),
+            "data: {\"result\":\ndata:  {\"tools\":[{\"name\":\"echo\"}]}}\n\n".to_owned(),
         ),
         (
             "id: 1\r\ndata: {\"result\":{\"tools\":[{\"name\":\"shell\"}]}}\r\n\r\n".to_owned(),
-            // The LF behind the last CR says nothing.
-            "id: 1\ndata: {\"result\":{\"tools\":[]}}\n\n\n".to_owned(),
+            "id: 1\r\ndata: {\"result\":{\"tools\":[]}}\r\n\r\n".to_owned(),
         ),
         // Some clients take a last event without its empty line for one.
         (
             "data:{\"result\":{\"tools\":[{\"name\":\"shell\"}]}}".to_owned(),
-            "data: {\"result\":{\"tools\":[]}}\n\n".to_owned(),
+            "data: {\"result\":{\"tools\":[]}}".to_owned(),
         ),
         (
             "\u{feff}data: {\"result\":{\"tools\":[{\"name\":\"shell\"}]}}\n\n".to_owned(),
-            "data: {\"result\":{\"tools\":[]}}\n\n".to_owned(),
+            "\u{feff}data: {\"result\":{\"tools\":[]}}\n\n".to_owned(),
         ),
     ] {
         let (out, reports) = respond(&lists, &EVENTS, &[given.as_bytes()]);
@@ -345,41 +347,88 @@ fn events_are_filtered_one_by_one() {
 }
 
 #[test]
-fn an_event_that_cannot_be_judged_becomes_an_error() {
+fn a_list_answer_that_cannot_be_judged_becomes_an_error() {
     let lists = lists(&["tools/list"], &[]);
     let error = lists.error().unwrap();
-    let long = format!("id: 1\ndata: {}\n\n", "x".repeat(LIMIT));
+    let list = r#"{"result":{"tools":[{"name":"shell"}"#;
+    let long = format!("id: 1\r\ndata: {list}{}\r\n\r\n", " ".repeat(LIMIT));
     let after = event(&tools(&["echo"]));
     let (out, reports) = respond(&lists, &EVENTS, &[long.as_bytes(), after.as_bytes()]);
     assert_eq!(
         String::from_utf8(out).unwrap(),
-        format!("data: {error}\n\n{after}")
+        format!("id: 1\r\ndata: {error}\n\r\n{after}")
     );
     assert_eq!(reports, [Unreadable::TooLarge]);
-    let (out, _) = respond(&lists, &EVENTS, &[b"id: 1\ndata: {\n\n"]);
+    let cut = format!("id: 1\ndata: {list}\n\n");
+    let (out, reports) = respond(&lists, &EVENTS, &[cut.as_bytes()]);
     assert_eq!(
         String::from_utf8(out).unwrap(),
         format!("id: 1\ndata: {error}\n\n")
     );
-    let (out, _) = respond(&Lists::of_stream(&[]), &EVENTS, &[b"id: 1\ndata: {\n\n"]);
-    assert_eq!(out, b"id: 1\n\n");
+    assert_eq!(reports, [Unreadable::NotJson]);
+    // Nobody knows what is answered there.
+    for (sent, reason) in [(long, Unreadable::TooLarge), (cut, Unreadable::NotJson)] {
+        let (out, reports) = respond(&Lists::of_stream(&[]), &EVENTS, &[sent.as_bytes()]);
+        assert_eq!((out, reports), (sent.into_bytes(), vec![reason]));
+    }
 }
 
+/// Of any size, whatever was asked for.
 #[test]
-fn a_complete_event_is_not_kept_back() {
-    let config = config();
-    let resource = config.resource(ResourceId(0)).unwrap();
-    let mut events = Events::new(LIMIT);
-    let lists = lists(&["tools/list"], &[]);
-    let mut push = |bytes: &[u8]| events.push(bytes, &lists, resource, |_| {});
-    for (given, expected) in [
-        (": ping\n", ""),
-        ("\n", ": ping\n\n"),
-        ("data: 1\r\n\r", "data: 1\r\n\r"),
-        ("\ndata: 2\n", ""),
-        ("\ndata", "\ndata: 2\n\n"),
+fn what_is_no_list_answer_passes_byte_for_byte() {
+    let long = "x".repeat(3 * LIMIT);
+    let called = json!({"jsonrpc": "2.0", "id": 3, "result": {"content": [
+        {"type": "text", "text": long}, {"tools": [{"name": "shell"}]},
+    ]}});
+    let asked = json!({"jsonrpc": "2.0", "id": 7, "method": "sampling/createMessage",
+        "params": {"tools": [{"name": "shell"}], "messages": long}});
+    for body in [
+        String::new(),
+        "{".to_owned(),
+        "{} {}".to_owned(),
+        "<html>".to_owned(),
+        "\u{0}\u{1}".to_owned(),
+        called.to_string(),
+        asked.to_string(),
+        json!([called, asked]).to_string(),
+        json!(long).to_string(),
+        format!("[{long}]"),
+        format!("{{\"result\":{{\"{long}\":1}}}}"),
     ] {
-        assert_eq!(push(given.as_bytes()), expected.as_bytes(), "{given:?}");
+        for parts in [1, 7, 1000, 100_000] {
+            let parts: Vec<&[u8]> = body.as_bytes().chunks(parts).collect();
+            let (out, reports) = respond(&lists(&["tools/list"], &[]), &JSON, &parts);
+            assert_eq!((out, reports), (body.as_bytes().to_vec(), vec![]));
+        }
+        for event in [
+            format!("data: {body}\r\n\r\n"),
+            format!("event: endpoint\ndata: /messages?id={body}\n\n"),
+            format!("event: other\ndata:{}\n\n", tools(&["shell"])),
+            format!("data:{}\nevent: other\n\n", tools(&["shell"])),
+            format!(": {body}\n"),
+            format!("id: {body}\r\rretry: 5\n\n"),
+        ] {
+            for lists in [lists(&["tools/list"], &[]), Lists::of_stream(&[])] {
+                let parts: Vec<&[u8]> = event.as_bytes().chunks(1000).collect();
+                let (out, reports) = respond(&lists, &EVENTS, &parts);
+                assert_eq!(String::from_utf8(out).unwrap(), event);
+                assert_eq!(reports, []);
+            }
+        }
+    }
+}
+
+/// On a stream that a GET opened another request may be answered, by a result of any shape.
+#[test]
+fn what_only_resembles_a_list_stays_on_a_stream() {
+    let stream = Lists::of_stream(&[]);
+    for result in [
+        json!({"tools": {"shell": 1}}),
+        json!({"tools": "shell"}),
+        json!({"tools": ["shell", 1, {"title": "shell"}, {"name": 1}]}),
+    ] {
+        let body = json!({"id": 1, "result": result}).to_string();
+        assert_eq!(filtered(&stream, &body), Ok(None), "{body}");
     }
 }
 
@@ -410,12 +459,9 @@ proptest! {
         parts.push(&body.as_bytes()[from..]);
         let (out, _) = respond(&lists, &head, &parts);
         let (whole, _) = respond(&lists, &head, &[body.as_bytes()]);
-        let plain = |out: &[u8]| {
-            let text = String::from_utf8(out.to_vec()).unwrap();
-            text.replace("\r\n", "\n").replace('\r', "\n")
-        };
-        prop_assert_eq!(plain(&out), plain(&whole));
-        prop_assert!(!plain(&out).contains("shell"));
+        let out = String::from_utf8(out).unwrap();
+        prop_assert!(!out.contains("shell"));
+        prop_assert_eq!(out.into_bytes(), whole);
     }
 
     /// No entry that is not allowed is ever shown, whatever else the body is.
