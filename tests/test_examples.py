@@ -123,6 +123,7 @@ def test_the_examples_agree() -> None:
         r"^ *failure_policy: .*$",
         r"^ *vm_id: .*$",
         r"^ *(?:normalize_path|merge_slashes|path_with_escaped_slashes_action): .*$",
+        r"^ *headers_with_underscores_action: .*$",
         r"^ *- filter_state: .*$",
     ):
         first, second = (re.findall(pattern, file.read_text(), re.MULTILINE) for file in FILES)

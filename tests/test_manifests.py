@@ -209,7 +209,7 @@ def test_istios_manifests_are_for_the_same_gateway() -> None:
         if how in one["spec"] and one["metadata"]["namespace"] == "istio-ingress"
     ]
     labels = [one.get("matchLabels", one) for one in selectors]
-    assert len(labels) == 5
+    assert len(labels) == 6
     assert all(one == labels[0] for one in labels)
 
 

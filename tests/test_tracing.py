@@ -53,7 +53,7 @@ def test_spans_have_decision_reason_and_caller(tmp_path: Path) -> None:
             assert http1.get(envoy.port, "/mcp", good).status == 200
             assert http1.get(envoy.port, "/mcp", forged).status == 401
             assert http1.get(envoy.port, "/mcp").status == 401
-            assert http1.get(envoy.port, "/elsewhere").status == 200
+            assert http1.get(envoy.port, "/elsewhere").status == 403
 
             def exported() -> list[Span]:
                 return [one for sent in collector.everything() for one in spans(sent.body)]

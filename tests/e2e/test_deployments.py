@@ -60,7 +60,10 @@ def istio(parts: Parts, plugin: Extension | None, envoy_filters: list[Json]) -> 
     return control_planes.envoy(
         filters,
         host,
-        control_planes.istio_manager(values),
+        control_planes.istio_merged(
+            control_planes.istio_manager(values),
+            named([ISTIO / "connection-manager.yaml"], "EnvoyFilter"),
+        ),
         [
             control_planes.istio_cluster(
                 named([keys], "ServiceEntry"),

@@ -146,6 +146,18 @@ def istio_patches(
     return filters, [Extension(one, extensions[one["name"]]) for one in discovered]
 
 
+def istio_merged(manager: Json, envoy_filter: Json) -> Json:
+    """The connection manager's fields after an EnvoyFilter that merges some in."""
+    (patch,) = envoy_filter["spec"]["configPatches"]
+    assert patch["applyTo"] == "NETWORK_FILTER"
+    assert patch["match"]["context"] == "GATEWAY"
+    assert patch["patch"]["operation"] == "MERGE"
+    fields = dict(patch["patch"]["value"]["typed_config"])
+    assert fields.pop("@type").endswith(".HttpConnectionManager")
+    assert not fields.keys() & manager.keys(), "nothing to merge deeper"
+    return {**manager, **fields}
+
+
 def istio_cluster(service: Json, rule: Json, server: Server) -> Json:
     (host,) = service["spec"]["hosts"]
     (port,) = service["spec"]["ports"]
@@ -171,7 +183,8 @@ def istio_routes(service: Json) -> tuple[Json, list[str]]:
             routes.append(
                 {
                     "match": {{"exact": "path", "prefix": "prefix"}[how]: value},
-                    "route": {"cluster": clusters[-1], "timeout": rule["timeout"]},
+                    # What istiod gives a route that says nothing.
+                    "route": {"cluster": clusters[-1], "timeout": rule.get("timeout", "0s")},
                 }
             )
     return {"name": "mcp", "domains": service["spec"]["hosts"], "routes": routes}, clusters
