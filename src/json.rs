@@ -6,11 +6,11 @@
 //! either to refuse or to take the last; here they are refused.
 
 mod members;
+pub(crate) mod outline;
 #[cfg(test)]
 mod tests;
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -68,40 +68,6 @@ pub fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
     }
 }
 
-/// The elements of one array of a document, each with its own verdict.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Elements {
-    /// At most as many as asked for.
-    pub(crate) elements: Vec<Result<Value, JsonError>>,
-    /// How many more there were.
-    pub(crate) more: usize,
-}
-
-/// Parses an object for the array in its `member`; the other members are not looked at. A flaw
-/// inside an element other than bad syntax is that element's alone. `None` if the document is no
-/// object, or has no array of that name.
-pub(crate) fn parse_elements(
-    bytes: &[u8],
-    member: &'static str,
-    max: usize,
-) -> Result<Option<Elements>, JsonError> {
-    let flaw = Flaw::default();
-    let elements = run(
-        bytes,
-        Document {
-            member,
-            max,
-            flaw: &flaw,
-        },
-    );
-    match (flaw.take(), elements) {
-        (Some(flaw), _) => Err(flaw),
-        (None, Ok(elements)) => Ok(elements),
-        (None, Err(Failure::Json(error))) if error.is_data() => Ok(None),
-        (None, Err(failure)) => Err(failure.into_syntax()),
-    }
-}
-
 enum Failure {
     Utf8,
     Json(serde_json::Error),
@@ -127,8 +93,7 @@ fn run<'de, S: DeserializeSeed<'de>>(bytes: &'de [u8], seed: S) -> Result<S::Val
     Ok(value)
 }
 
-/// The first flaw that is not one of syntax: parsing goes on behind it, so that the elements behind
-/// a flawed one can still be had.
+/// The first flaw that is not one of syntax: it is told, whatever stands behind it.
 #[derive(Default)]
 struct Flaw(Cell<Option<JsonError>>);
 
@@ -234,90 +199,5 @@ impl<'de> Visitor<'de> for Node<'_> {
             }
         }
         Ok(Value::Object(members))
-    }
-}
-
-/// An object of which only the array `member` is kept.
-struct Document<'a> {
-    member: &'static str,
-    max: usize,
-    flaw: &'a Flaw,
-}
-
-impl<'de> DeserializeSeed<'de> for Document<'_> {
-    type Value = Option<Elements>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Document<'_> {
-    type Value = Option<Elements>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let mut names = BTreeSet::new();
-        let mut found = None;
-        let mut duplicate = false;
-        while let Some(name) = access.next_key::<String>()? {
-            if name == self.member {
-                found = Some(access.next_value_seed(Array {
-                    max: self.max,
-                    flaw: self.flaw,
-                })?);
-            } else {
-                access.next_value::<IgnoredAny>()?;
-            }
-            duplicate |= !names.insert(name);
-        }
-        // Noted last: the flaws before it were taken by their elements.
-        if duplicate {
-            self.flaw.note(JsonError::DuplicateMember);
-        }
-        Ok(found)
-    }
-}
-
-struct Array<'a> {
-    max: usize,
-    flaw: &'a Flaw,
-}
-
-impl<'de> DeserializeSeed<'de> for Array<'_> {
-    type Value = Elements;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Elements, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Array<'_> {
-    type Value = Elements;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Elements, A::Error> {
-        let node = Node {
-            depth: MAX_DEPTH,
-            flaw: self.flaw,
-        };
-        let mut elements = Vec::new();
-        while elements.len() < self.max {
-            let Some(element) = access.next_element_seed(node)? else {
-                return Ok(Elements { elements, more: 0 });
-            };
-            elements.push(self.flaw.take().map_or(Ok(element), Err));
-        }
-        let mut more: usize = 0;
-        while access.next_element::<IgnoredAny>()?.is_some() {
-            more = more.saturating_add(1);
-        }
-        Ok(Elements { elements, more })
     }
 }

@@ -136,7 +136,10 @@ pub fn jwk_set(input: &[u8]) {
         assert!(!line.contains(char::is_control), "{line:?}");
     }
 
-    let document: Value = serde_json::from_slice(input).expect("a set is JSON");
+    // What nobody reads need not be decoded: a number beyond any, half of a surrogate pair.
+    let Ok(document) = serde_json::from_slice::<Value>(input) else {
+        return;
+    };
     let elements = document["keys"].as_array().expect("a list of keys");
     assert!(keys.len() <= elements.len());
     let mut kids: BTreeSet<Option<&str>> = elements
@@ -145,6 +148,7 @@ pub fn jwk_set(input: &[u8]) {
         .take(8)
         .collect();
     kids.extend([None, Some(""), Some("none")]);
+    let is_nameless = keys.keys().iter().all(|key| key.kid().is_none());
     for alg in Algorithm::ALL.iter().copied() {
         for kid in &kids {
             match keys.lookup(*kid, alg) {
@@ -152,7 +156,7 @@ pub fn jwk_set(input: &[u8]) {
                     assert!(!fitting.is_empty() && fitting.len() <= keys.len());
                     for key in &fitting {
                         assert!(key.fits(alg));
-                        assert!(kid.is_none() || key.kid() == *kid);
+                        assert!(kid.is_none() || is_nameless || key.kid() == *kid);
                     }
                     for signature in [&[][..], &[0; 64], &[0; 96], &[0; 256], &[1; 64]] {
                         assert!(!fitting[0].verify(&Portable, alg, b"message", signature));

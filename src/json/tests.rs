@@ -109,70 +109,6 @@ fn no_member_name_is_special() {
     }
 }
 
-#[test]
-fn elements_fail_each_for_itself() {
-    let text = r#"{"a":{"x":1,"x":2},"list":[1,{"a":1,"a":2},[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]],"four",5,6],"b":[]}"#;
-    assert_eq!(
-        parse_elements(text.as_bytes(), "list", 4),
-        Ok(Some(Elements {
-            elements: vec![
-                Ok(json!(1)),
-                Err(JsonError::DuplicateMember),
-                Err(JsonError::TooDeep),
-                Ok(json!("four"))
-            ],
-            more: 2
-        }))
-    );
-    assert_eq!(
-        parse_elements(br#"{"list":[]}"#, "list", 4),
-        Ok(Some(Elements {
-            elements: vec![],
-            more: 0
-        }))
-    );
-}
-
-#[test]
-fn elements_of_no_list() {
-    for text in [
-        "1",
-        "null",
-        "[]",
-        "[{\"list\":[]}]",
-        "{}",
-        r#"{"List":[]}"#,
-        r#"{"list":1}"#,
-        r#"{"list":null}"#,
-        r#"{"list":{}}"#,
-        "\"list\"",
-    ] {
-        assert_eq!(
-            parse_elements(text.as_bytes(), "list", 4),
-            Ok(None),
-            "{text}"
-        );
-    }
-    for (text, expected) in [
-        (r#"{"list":[],"list":[]}"#, JsonError::DuplicateMember),
-        (r#"{"list":[],"a":1,"a":1}"#, JsonError::DuplicateMember),
-        (r#"{"list":[1,]}"#, syntax(1, 12)),
-        (r#"{"list":[1]"#, syntax(1, 11)),
-        (r#"{"list":[1]}x"#, syntax(1, 13)),
-        ("", syntax(1, 0)),
-    ] {
-        assert_eq!(
-            parse_elements(text.as_bytes(), "list", 4),
-            Err(expected),
-            "{text}"
-        );
-    }
-    assert_eq!(
-        parse_elements(b"{\"list\":[\"\xff\"]}", "list", 4),
-        Err(JsonError::NotUtf8)
-    );
-}
-
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -201,7 +137,6 @@ proptest! {
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         let _ = parse(&bytes);
-        let _ = parse_elements(&bytes, "a", 2);
     }
 
     /// Text of JSON's own characters goes deeper than random bytes do. Whoever accepts agrees with
@@ -213,6 +148,5 @@ proptest! {
             (Err(JsonError::Syntax { .. }), theirs) => prop_assert!(theirs.is_err()),
             (Err(JsonError::DuplicateMember | JsonError::TooDeep | JsonError::NotUtf8), _) => {}
         }
-        let _ = parse_elements(text.as_bytes(), "a", 2);
     }
 }

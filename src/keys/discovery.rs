@@ -1,11 +1,11 @@
 //! How an issuer's key set is found: RFC 8414 and OpenID Connect Discovery 1.0.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde_json::Value;
-
 use crate::evidence::escaped;
-use crate::json::{self, JsonError};
+use crate::json::JsonError;
+use crate::json::outline::{self, Members};
 use crate::url::{HttpUrl, UrlError};
 
 /// Where to ask, in the order of the MCP specification.
@@ -54,8 +54,10 @@ fn path(issuer: &HttpUrl) -> &str {
 /// Why a discovery document cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiscoveryError {
-    /// Not a JSON object without repeated members.
+    /// Not JSON, or a member comes twice.
     NotJson(JsonError),
+    /// Another value than an object.
+    NotAnObject,
     /// No `issuer`, or one that is not a text.
     IssuerMissing,
     /// The `issuer` is another one (RFC 8414 §3.3). Escaped and cut.
@@ -72,6 +74,7 @@ impl fmt::Display for DiscoveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotJson(error) => write!(f, "the metadata is not a JSON object: {error}"),
+            Self::NotAnObject => f.write_str("the metadata is not a JSON object"),
             Self::IssuerMissing => f.write_str("the metadata has no issuer"),
             Self::IssuerMismatch(found) => write!(f, "the metadata is for another issuer, {found}"),
             Self::JwksUriMissing => f.write_str("the metadata has no jwks_uri"),
@@ -91,7 +94,7 @@ impl fmt::Display for DiscoveryError {
 pub fn jwks_uri(document: &[u8], issuer: &HttpUrl) -> Result<HttpUrl, DiscoveryError> {
     let document = metadata_of(document, issuer)?;
     let uri = text(&document, "jwks_uri").ok_or(DiscoveryError::JwksUriMissing)?;
-    usable_jwks_uri(uri, issuer)
+    usable_jwks_uri(&uri, issuer)
 }
 
 /// Checks that a document is metadata of `issuer` (RFC 8414 §3.3).
@@ -99,17 +102,22 @@ pub fn check_issuer(document: &[u8], issuer: &HttpUrl) -> Result<(), DiscoveryEr
     metadata_of(document, issuer).map(|_| ())
 }
 
-fn metadata_of(document: &[u8], issuer: &HttpUrl) -> Result<Value, DiscoveryError> {
-    let document = json::parse(document).map_err(DiscoveryError::NotJson)?;
-    let found = text(&document, "issuer").ok_or(DiscoveryError::IssuerMissing)?;
+fn metadata_of<'d>(document: &'d [u8], issuer: &HttpUrl) -> Result<Members<'d>, DiscoveryError> {
+    let members = outline::document(document)
+        .and_then(outline::members)
+        .map_err(DiscoveryError::NotJson)?
+        .ok_or(DiscoveryError::NotAnObject)?;
+    let found = text(&members, "issuer").ok_or(DiscoveryError::IssuerMissing)?;
     if found != issuer.as_str() {
-        return Err(DiscoveryError::IssuerMismatch(escaped(found)));
+        return Err(DiscoveryError::IssuerMismatch(escaped(&found)));
     }
-    Ok(document)
+    Ok(members)
 }
 
-fn text<'d>(document: &'d Value, member: &str) -> Option<&'d str> {
-    document.get(member).and_then(Value::as_str)
+fn text<'d>(document: &Members<'d>, member: &str) -> Option<Cow<'d, str>> {
+    let mut members = document.iter();
+    let (_, value) = members.find(|(name, _)| name == member)?;
+    outline::string(value)
 }
 
 /// Checks a `jwks_uri` of `issuer`.

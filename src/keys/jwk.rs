@@ -3,22 +3,25 @@
 //! Real sets hold keys for encryption, of types to come, and mistakes. One such key is skipped with
 //! its reason, and the rest is used; only a document that is no set at all is refused.
 
+mod roca;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
-
 use crate::evidence::escaped;
-use crate::json::{self, Elements, JsonError, MAX_DEPTH};
+use crate::json::JsonError;
+use crate::json::outline::{self, Members};
 use crate::token::MAX_KID_BYTES;
 use crate::token::signature::{Algorithm, KeyError, KeyType, PublicKey, SignatureVerifier};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// How many keys of a set are looked at, from its beginning.
 pub const MAX_KEYS: usize = 64;
+/// How many `key_ops` one key can have: RFC 7517 §4.3 knows eight.
+const MAX_KEY_OPS: usize = 64;
 
 /// Tells a key of an issuer from all others that it ever had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,21 +98,23 @@ impl KeySet {
     /// Reads a set. Whether one without a usable key will do is the caller's to say; so is the
     /// bound on its size in bytes.
     pub fn parse(bytes: &[u8]) -> Result<(Self, Vec<SkippedKey>), KeySetError> {
-        let Elements { elements, more } = json::parse_elements(bytes, "keys", MAX_KEYS)
-            .map_err(KeySetError::NotJson)?
-            .ok_or(KeySetError::NotAKeySet)?;
+        let (elements, more) = elements(bytes)?;
         let mut keys = Vec::with_capacity(elements.len());
         let mut skipped = Vec::new();
         for (index, element) in elements.into_iter().enumerate() {
             let mut skip = |kid, why| skipped.push(SkippedKey { index, kid, why });
-            match element {
+            match outline::members(element) {
                 Err(error) => skip(None, SkipReason::NotStrictJson(error)),
-                Ok(jwk) => match verification_key(&jwk) {
+                Ok(None) => skip(None, SkipReason::NotAnObject),
+                Ok(Some(members)) => match Jwk(&members).verification_key() {
                     Ok(key) => keys.push(VerificationKey {
                         id: KeyId(u64::try_from(index).unwrap_or(u64::MAX)),
                         ..key
                     }),
-                    Err(why) => skip(jwk.get("kid").and_then(Value::as_str).map(escaped), why),
+                    Err(why) => {
+                        let kid = Jwk(&members).text("kid").ok().flatten();
+                        skip(kid.as_deref().map(escaped), why);
+                    }
                 },
             }
         }
@@ -134,9 +139,11 @@ impl KeySet {
     }
 
     /// Gives its keys the ids that they have in `old`, and ids from `next` on to those that are
-    /// new. `true` if neither set has a key that the other has not.
+    /// new. `true` if neither set has a key that the other has not: their order says nothing, and
+    /// some servers change it with each answer.
     pub(super) fn succeed(&mut self, old: &Self, next: &mut u64) -> bool {
-        let mut same = self.len() == old.len();
+        let has = |key: &VerificationKey| self.keys.iter().any(|own| own.is(key));
+        let mut same = old.keys.iter().all(has);
         for key in &mut self.keys {
             key.id = match old.keys.iter().find(|other| other.is(key)) {
                 Some(known) => known.id,
@@ -167,9 +174,11 @@ impl KeySet {
         self.keys.is_empty()
     }
 
-    /// The keys for a token with this `kid` and `alg`. A token without `kid` may be by any key
-    /// that fits; one with a `kid` only by the keys that have it.
+    /// The keys for a token with this `kid` and `alg`. A token without `kid` may be by any key that
+    /// fits, and so may any token where no key of the set has a `kid`, which RFC 7517 §4.5 makes
+    /// optional. Else one with a `kid` is by a key that has it.
     pub fn lookup(&self, kid: Option<&str>, alg: Algorithm) -> Lookup<'_> {
+        let kid = kid.filter(|_| self.keys.iter().any(|key| key.kid.is_some()));
         let named = || {
             self.keys
                 .iter()
@@ -230,7 +239,7 @@ impl fmt::Display for SkippedKey {
 /// Why a key is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// A flaw inside it: a duplicate member, or too deep.
+    /// A flaw inside it: a duplicate member.
     NotStrictJson(JsonError),
     /// Not a JSON object.
     NotAnObject,
@@ -256,6 +265,8 @@ pub enum SkipReason {
     AlgorithmMismatch,
     /// The numbers are no sound key.
     Unsound(KeyError),
+    /// An RSA key whose private key can be computed (CVE-2017-15361).
+    Roca,
     /// The set has `more` keys behind the first [`MAX_KEYS`].
     TooManyKeys {
         /// How many.
@@ -273,9 +284,6 @@ impl SkipReason {
 impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotStrictJson(JsonError::TooDeep) => {
-                write!(f, "it is more than {MAX_DEPTH} levels deep")
-            }
             Self::NotStrictJson(error) => error.fmt(f),
             Self::NotAnObject => f.write_str("it is not a JSON object"),
             Self::MissingMember(name) => write!(f, "it has no {name}"),
@@ -298,6 +306,7 @@ impl fmt::Display for SkipReason {
             Self::Unsound(KeyError::Invalid) => {
                 f.write_str("it is no point of its curve, or no RSA modulus")
             }
+            Self::Roca => f.write_str("its modulus is weak (ROCA, CVE-2017-15361)"),
             Self::TooManyKeys { more } => {
                 write!(
                     f,
@@ -308,50 +317,67 @@ impl fmt::Display for SkipReason {
     }
 }
 
-fn verification_key(jwk: &Value) -> Result<VerificationKey, SkipReason> {
-    let jwk = Jwk(jwk.as_object().ok_or(SkipReason::NotAnObject)?);
-    let kid = jwk.text("kid")?;
-    if kid.is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
-        return Err(SkipReason::MalformedMember("kid"));
-    }
-    let key_type = jwk.key_type()?;
-    jwk.is_for_verification()?;
-    let algorithm = match jwk.text("alg")? {
-        None => None,
-        Some(name) => Some(Algorithm::from_name(name).ok_or(SkipReason::UnknownAlgorithm)?),
-    };
-    if algorithm.is_some_and(|alg| alg.key_type() != key_type) {
-        return Err(SkipReason::AlgorithmMismatch);
-    }
-    Ok(VerificationKey {
-        id: KeyId(0),
-        kid: kid.map(str::to_owned),
-        algorithm,
-        key: jwk.public_key(key_type)?,
-    })
+/// The first [`MAX_KEYS`] elements of the array `keys`, and how many more it has. What stands beside
+/// it is nobody's business.
+fn elements(bytes: &[u8]) -> Result<(Vec<&str>, usize), KeySetError> {
+    let text = outline::document(bytes).map_err(KeySetError::NotJson)?;
+    let members = outline::members(text).map_err(KeySetError::NotJson)?;
+    let mut members = members.ok_or(KeySetError::NotAKeySet)?.into_iter();
+    members
+        .find(|(name, _)| name == "keys")
+        .and_then(|(_, keys)| outline::elements(keys, MAX_KEYS))
+        .ok_or(KeySetError::NotAKeySet)
 }
 
 /// The members of one JWK (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2, RFC 9964 §3).
 #[derive(Clone, Copy)]
-struct Jwk<'a>(&'a Map<String, Value>);
+struct Jwk<'a>(&'a Members<'a>);
 
 impl<'a> Jwk<'a> {
-    fn text(self, name: &'static str) -> Result<Option<&'a str>, SkipReason> {
-        match self.0.get(name) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(SkipReason::MalformedMember(name)),
+    fn verification_key(self) -> Result<VerificationKey, SkipReason> {
+        let kid = self.text("kid")?;
+        if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
+            return Err(SkipReason::MalformedMember("kid"));
         }
+        let key_type = self.key_type()?;
+        self.is_for_verification()?;
+        let algorithm = match self.text("alg")? {
+            None => None,
+            Some(name) => Some(Algorithm::from_name(&name).ok_or(SkipReason::UnknownAlgorithm)?),
+        };
+        if algorithm.is_some_and(|alg| alg.key_type() != key_type) {
+            return Err(SkipReason::AlgorithmMismatch);
+        }
+        Ok(VerificationKey {
+            id: KeyId(0),
+            kid: kid.map(Cow::into_owned),
+            algorithm,
+            key: self.public_key(key_type)?,
+        })
     }
 
-    fn required(self, name: &'static str) -> Result<&'a str, SkipReason> {
+    /// A member as it is written.
+    fn get(self, name: &str) -> Option<&'a str> {
+        let mut members = self.0.iter();
+        members
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| *value)
+    }
+
+    fn text(self, name: &'static str) -> Result<Option<Cow<'a, str>>, SkipReason> {
+        self.get(name)
+            .map(|value| outline::string(value).ok_or(SkipReason::MalformedMember(name)))
+            .transpose()
+    }
+
+    fn required(self, name: &'static str) -> Result<Cow<'a, str>, SkipReason> {
         self.text(name)?.ok_or(SkipReason::MissingMember(name))
     }
 
     fn bytes(self, name: &'static str) -> Result<Vec<u8>, SkipReason> {
         let text = self.required(name)?;
         let bytes = URL_SAFE_NO_PAD
-            .decode(text)
+            .decode(text.as_ref())
             .map_err(|_| SkipReason::MalformedMember(name))?;
         if bytes.is_empty() {
             return Err(SkipReason::MalformedMember(name));
@@ -369,20 +395,20 @@ impl<'a> Jwk<'a> {
     }
 
     fn key_type(self) -> Result<KeyType, SkipReason> {
-        match self.required("kty")? {
+        match self.required("kty")?.as_ref() {
             "RSA" => Ok(KeyType::Rsa),
-            "EC" => match self.required("crv")? {
+            "EC" => match self.required("crv")?.as_ref() {
                 "P-256" => Ok(KeyType::P256),
                 "P-384" => Ok(KeyType::P384),
                 "secp256k1" => Ok(KeyType::Secp256k1),
                 _ => Err(SkipReason::UnknownCurve),
             },
-            "OKP" => match self.required("crv")? {
+            "OKP" => match self.required("crv")?.as_ref() {
                 "Ed25519" => Ok(KeyType::Ed25519),
                 _ => Err(SkipReason::UnknownCurve),
             },
             // Its `alg` is required, and decides (RFC 9964 §3).
-            "AKP" => match self.required("alg")? {
+            "AKP" => match self.required("alg")?.as_ref() {
                 "ML-DSA-44" => Ok(KeyType::MlDsa44),
                 "ML-DSA-65" => Ok(KeyType::MlDsa65),
                 "ML-DSA-87" => Ok(KeyType::MlDsa87),
@@ -397,21 +423,19 @@ impl<'a> Jwk<'a> {
         if self.text("use")?.is_some_and(|purpose| purpose != "sig") {
             return Err(SkipReason::NotForSignatures);
         }
-        match self.0.get("key_ops") {
-            None => {}
-            Some(Value::Array(operations)) => {
-                if !operations.iter().all(Value::is_string) {
-                    return Err(SkipReason::MalformedMember("key_ops"));
-                }
-                if !operations.iter().any(|operation| operation == "verify") {
-                    return Err(SkipReason::NotForVerification);
-                }
+        if let Some(operations) = self.get("key_ops") {
+            let malformed = SkipReason::MalformedMember("key_ops");
+            let (operations, more) =
+                outline::elements(operations, MAX_KEY_OPS).ok_or(malformed.clone())?;
+            let operations: Option<Vec<_>> = operations.into_iter().map(outline::string).collect();
+            let operations = operations.filter(|_| more == 0).ok_or(malformed)?;
+            if !operations.iter().any(|operation| operation == "verify") {
+                return Err(SkipReason::NotForVerification);
             }
-            Some(_) => return Err(SkipReason::MalformedMember("key_ops")),
         }
         if ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"]
             .iter()
-            .any(|name| self.0.contains_key(*name))
+            .any(|name| self.get(name).is_some())
         {
             return Err(SkipReason::Private);
         }
@@ -420,7 +444,14 @@ impl<'a> Jwk<'a> {
 
     fn public_key(self, key_type: KeyType) -> Result<PublicKey, SkipReason> {
         match key_type {
-            KeyType::Rsa => PublicKey::rsa(&self.bytes("n")?, &self.bytes("e")?),
+            KeyType::Rsa => {
+                let modulus = self.bytes("n")?;
+                let key = PublicKey::rsa(&modulus, &self.bytes("e")?);
+                if key.is_ok() && roca::has_its_mark(&modulus) {
+                    return Err(SkipReason::Roca);
+                }
+                key
+            }
             KeyType::P256 => PublicKey::p256(&self.point(32)?),
             KeyType::P384 => PublicKey::p384(&self.point(48)?),
             KeyType::Secp256k1 => PublicKey::secp256k1(&self.point(32)?),

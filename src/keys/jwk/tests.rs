@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::testing::{self, Signer};
@@ -185,27 +185,52 @@ fn odd_keys_are_skipped_with_their_reason() {
 #[test]
 fn flaws_of_json_inside_one_key_are_its_own() {
     let good = testing::public_jwk(Signer::Issuer, "ES256").to_string();
-    let deep = format!("{}{}", "[".repeat(40), "]".repeat(40));
-    let set = format!(
-        r#"{{"keys":[{{"kty":"EC","kty":"RSA"}},{good},{{"kty":"EC","x5c":{deep}}},{good}],"more":{deep}}}"#
-    );
+    let set = format!(r#"{{"keys":[{{"kty":"EC","kty":"RSA"}},{good},{{"a":1,"\u0061":2}}]}}"#);
     let (keys, skipped) = KeySet::parse(set.as_bytes()).unwrap();
-    assert_eq!(keys.len(), 2);
-    assert_eq!(
-        skipped,
-        [
-            SkippedKey {
-                index: 0,
-                kid: None,
-                why: SkipReason::NotStrictJson(JsonError::DuplicateMember)
-            },
-            SkippedKey {
-                index: 2,
-                kid: None,
-                why: SkipReason::NotStrictJson(JsonError::TooDeep)
-            },
-        ]
-    );
+    assert_eq!(keys.len(), 1);
+    let duplicate = |index| SkippedKey {
+        index,
+        kid: None,
+        why: SkipReason::NotStrictJson(JsonError::DuplicateMember),
+    };
+    assert_eq!(skipped, [duplicate(0), duplicate(2)]);
+}
+
+/// All of it is JSON by its grammar (RFC 8259 §6, §8.2), though no program could decode it.
+#[test]
+fn what_nobody_reads_is_no_harm() {
+    let good = testing::public_jwk(Signer::Issuer, "ES256");
+    let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+    for value in ["1e400", r#""\ud800""#, r#"{"a":1,"a":2}"#, &deep] {
+        let mut key = good.to_string();
+        key.insert_str(1, &format!("\"x-other\":{value},"));
+        let set = format!("{{\"other\":{value},\"keys\":[{key},{good}]}}");
+        let (keys, skipped) = KeySet::parse(set.as_bytes()).unwrap();
+        assert_eq!((keys.len(), skipped), (2, vec![]), "{value}");
+    }
+    let set = format!("\u{feff}{{\"keys\":[{good}]}}");
+    assert_eq!(KeySet::parse(set.as_bytes()).unwrap().0.len(), 1);
+}
+
+/// In a member that is read it is that key's alone.
+#[test]
+fn what_cannot_be_decoded_where_it_is_read_loses_one_key() {
+    let good = testing::public_jwk(Signer::Issuer, "ES256");
+    for (member, value) in [
+        ("kid", r#""\ud800""#),
+        ("kid", "1e400"),
+        ("use", r#""\udc00""#),
+        ("key_ops", r#"["\ud800"]"#),
+        ("key_ops", "[1e400]"),
+        ("alg", "{}"),
+    ] {
+        let mut key = good.to_string();
+        key.insert_str(1, &format!("\"{member}\":{value},"));
+        let set = format!("{{\"keys\":[{key},{good}]}}");
+        let (keys, skipped) = KeySet::parse(set.as_bytes()).unwrap();
+        assert_eq!(keys.len(), 1, "{key}");
+        assert_eq!(skipped[0].why, SkipReason::MalformedMember(member), "{key}");
+    }
 }
 
 #[test]
@@ -339,6 +364,54 @@ fn lookups() {
     }
     assert_eq!(found(&KeySet::default(), None, Es256), Err("unknown"));
     assert_eq!(found(&KeySet::default(), Some("a"), Es256), Err("unknown"));
+}
+
+/// RFC 7517 §4.5: `kid` is optional.
+#[test]
+fn a_token_with_a_kid_may_be_by_a_key_of_a_set_without_any() {
+    use Algorithm::*;
+    let bare = |alg: &str| testing::public_jwk(Signer::Issuer, alg);
+    let (keys, _) = parse(&json!({"keys": [bare("ES256"), bare("RS256"), bare("ES256")]}));
+    assert_eq!(found(&keys, Some("a"), Es256), Ok(vec![None, None]));
+    assert_eq!(found(&keys, Some("a"), Ps256), Ok(vec![None]));
+    assert_eq!(found(&keys, None, Es256), Ok(vec![None, None]));
+    assert_eq!(found(&keys, Some("a"), EdDsa), Err("unknown"));
+    // One key that has a name is enough: the issuer names its keys, and this is none of them.
+    let mut named = bare("EdDSA");
+    named["kid"] = json!("b");
+    let (keys, _) = parse(&json!({"keys": [bare("ES256"), named]}));
+    assert_eq!(found(&keys, Some("a"), Es256), Err("unknown"));
+    assert_eq!(found(&keys, None, Es256), Ok(vec![None]));
+}
+
+/// Ory Hydra 2.3 changes it from answer to answer.
+#[test]
+fn the_order_of_a_set_is_no_news() {
+    let key = |alg: &str, kid: &str| {
+        let mut jwk = testing::public_jwk(Signer::Issuer, alg);
+        jwk["kid"] = json!(kid);
+        jwk
+    };
+    let (a, b, c) = (key("ES256", "a"), key("RS256", "b"), key("EdDSA", "c"));
+    let mut next = 0;
+    let mut old = parse(&json!({"keys": [a, b, c]})).0;
+    assert!(!old.succeed(&KeySet::default(), &mut next));
+    let ids = |set: &KeySet, kids: [&str; 3]| {
+        kids.map(|kid| {
+            set.keys
+                .iter()
+                .find(|key| key.kid() == Some(kid))
+                .unwrap()
+                .id
+        })
+    };
+    let before = ids(&old, ["a", "b", "c"]);
+    let mut new = parse(&json!({"keys": [c, a, b]})).0;
+    assert!(new.succeed(&old, &mut next));
+    assert_eq!((ids(&new, ["a", "b", "c"]), next), (before, 3));
+    // A key that stands there twice in the place of another is news.
+    let mut twice = parse(&json!({"keys": [a, a, b]})).0;
+    assert!(!twice.succeed(&new, &mut next));
 }
 
 #[test]
