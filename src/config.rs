@@ -10,6 +10,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod words;
 
 use std::fmt;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use serde::Deserialize as _;
 use tree::Node;
 
+use crate::evidence::printable;
 use crate::keys::jwk::KeySet;
 use crate::resource::{Resource, UsualPaths};
 use crate::token::TokenPolicy;
@@ -131,18 +133,11 @@ pub struct KeyTimings {
 pub enum ConfigError {
     /// There is no configuration at all.
     Empty,
-    /// Not JSON: what is wrong, with line and column.
+    /// Not JSON: what is wrong with it, and where.
     NotJson(String),
-    /// Not of the shape: an unknown or missing field, one that comes twice, or a wrong type.
-    Shape {
-        /// The path of the field, such as `resources[0].scopes`; `.` for the whole.
-        field: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A field has a value that is not allowed.
+    /// A field has a value that is not allowed, is unknown, missing, or there twice.
     Value {
-        /// The path of the field.
+        /// The path of the field, such as `resources[0].scopes`; empty for the whole.
         field: String,
         /// The value found.
         found: String,
@@ -151,28 +146,27 @@ pub enum ConfigError {
     },
 }
 
+/// What the whole of a configuration is.
+const WHOLE: &str = "a JSON object with `issuers` and `resources`";
+
+/// One line, without control characters: names of fields come from outside, too.
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => write!(
-                f,
-                "configuration: found nothing; allowed: a JSON object with `issuers` and `resources`"
-            ),
-            Self::NotJson(problem) => write!(
-                f,
-                "configuration: found no JSON ({problem}); allowed: a JSON object with `issuers` and `resources`"
-            ),
-            Self::Shape { field, problem } => write!(f, "configuration field `{field}`: {problem}"),
+            Self::Empty => write!(f, "configuration: found nothing; allowed: {WHOLE}"),
+            Self::NotJson(problem) => {
+                write!(f, "configuration: found {problem}; allowed: {WHOLE}")
+            }
+            Self::Value { field, found, .. } if field.is_empty() => {
+                write!(f, "configuration: found {found}; allowed: {WHOLE}")
+            }
             Self::Value {
                 field,
                 found,
                 allowed,
-            } => {
-                write!(
-                    f,
-                    "configuration field `{field}`: found {found}; allowed: {allowed}"
-                )
-            }
+            } => f.write_str(&printable(&format!(
+                "configuration field `{field}`: found {found}; allowed: {allowed}"
+            ))),
         }
     }
 }
@@ -186,11 +180,8 @@ impl Config {
             return Err(ConfigError::Empty);
         }
         let tree: Node = serde_json::from_slice(json)
-            .map_err(|error| ConfigError::NotJson(error.to_string()))?;
-        let raw = raw::Config::deserialize(tree).map_err(|error| ConfigError::Shape {
-            field: error.path(),
-            problem: error.problem(),
-        })?;
+            .map_err(|error| ConfigError::NotJson(words::not_json(json, &error)))?;
+        let raw = raw::Config::deserialize(tree)?;
         build::config(raw)
     }
 

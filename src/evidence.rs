@@ -19,9 +19,44 @@ pub fn escaped(text: &str) -> String {
     shown
 }
 
+/// `text` with an escape for each character that is none to look at: controls, ends of lines, what
+/// turns the direction of writing, what has no width. One line, harmless to a terminal.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        // These are escaped in literals alone.
+        if matches!(character, '"' | '\'' | '\\') {
+            shown.push(character);
+        } else {
+            shown.extend(character.escape_debug());
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_printable_is_one_harmless_line() {
+        let plain = r#"café "a" 'b' \ {}"#;
+        assert_eq!(printable(plain), plain);
+        for (found, shown) in [
+            ("a\r\n\tb\0", r"a\r\n\tb\0"),
+            ("\u{1b}[2J\u{7f}", r"\u{1b}[2J\u{7f}"),
+            ("\u{85}\u{9b}", r"\u{85}\u{9b}"),
+            ("\u{2028}\u{2029}", r"\u{2028}\u{2029}"),
+            (
+                "\u{202e}\u{2066}\u{200f}\u{61c}",
+                r"\u{202e}\u{2066}\u{200f}\u{61c}",
+            ),
+            ("\u{feff}\u{200b}\u{ad}", r"\u{feff}\u{200b}\u{ad}"),
+        ] {
+            assert_eq!(printable(found), shown);
+            assert_eq!(printable(shown), shown);
+        }
+    }
 
     #[test]
     fn is_one_short_harmless_line() {

@@ -664,7 +664,11 @@ fn a_token_in_the_wrong_place_is_not_repeated() {
 fn what_cannot_be_used_is_a_wrong_call() {
     let broken = explain(&json!({}), "", &[]);
     assert_eq!((broken.code, broken.stdout.as_str()), (2, ""));
-    assert!(broken.stderr.contains("missing field `issuers`"));
+    assert!(
+        broken
+            .stderr
+            .contains("`issuers`: found nothing; allowed: a value")
+    );
     for keys in [
         json!({"keys": []}),
         json!([]),

@@ -7,10 +7,11 @@ mod operations;
 mod resource;
 
 use super::raw;
+use super::words::quoted;
 use super::{Config, Issuer, Limits, Mode, ResourceId};
 use crate::resource::host::Hosts;
 use crate::resource::{Resource, UsualPaths};
-use checks::{Result, quoted, size, value};
+use checks::{Result, size, value};
 
 #[cfg(not(target_family = "wasm"))]
 pub(super) use headers::RESERVED_HEADERS;

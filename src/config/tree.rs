@@ -6,11 +6,13 @@ use std::fmt;
 
 use serde::de::value::{StrDeserializer, StringDeserializer};
 use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, Expected, IntoDeserializer as _, MapAccess,
-    SeqAccess, Unexpected, Visitor,
+    DeserializeSeed, Deserializer, Error as _, IntoDeserializer as _, MapAccess, SeqAccess, Visitor,
 };
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::Number;
+
+use super::ConfigError;
+use super::words::{nearest, quoted};
 
 /// A JSON value in which names may come twice: whether they may is for its reader to say.
 #[derive(Clone, Debug)]
@@ -28,7 +30,8 @@ pub(super) enum Node {
 pub(super) struct FieldError {
     /// Outwards from the field.
     steps: Vec<Step>,
-    problem: String,
+    found: String,
+    allowed: String,
 }
 
 #[derive(Debug)]
@@ -38,8 +41,18 @@ enum Step {
 }
 
 impl FieldError {
-    /// The field, such as `resources[0].scopes`; `.` for the whole.
-    pub(super) fn path(&self) -> String {
+    #[cold]
+    #[inline(never)]
+    fn new(found: impl Into<String>, allowed: impl Into<String>) -> Self {
+        Self {
+            steps: Vec::new(),
+            found: found.into(),
+            allowed: allowed.into(),
+        }
+    }
+
+    /// The field, such as `resources[0].scopes`; empty for the whole.
+    fn path(&self) -> String {
         let mut path = String::new();
         for step in self.steps.iter().rev() {
             match step {
@@ -52,15 +65,7 @@ impl FieldError {
                 Step::Place(at) => path.push_str(&format!("[{at}]")),
             }
         }
-        if path.is_empty() {
-            path.push('.');
-        }
         path
-    }
-
-    /// What is wrong.
-    pub(super) fn problem(self) -> String {
-        self.problem
     }
 
     #[cold]
@@ -70,21 +75,50 @@ impl FieldError {
     }
 }
 
+impl From<FieldError> for ConfigError {
+    fn from(error: FieldError) -> Self {
+        Self::Value {
+            field: error.path(),
+            found: error.found,
+            allowed: error.allowed,
+        }
+    }
+}
+
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.problem)
+        write!(f, "found {}; allowed: {}", self.found, self.allowed)
     }
 }
 
 impl std::error::Error for FieldError {}
 
+/// Serde's words become those of JSON. What has another type is told before serde sees it.
 impl serde::de::Error for FieldError {
     #[cold]
     fn custom<T: fmt::Display>(problem: T) -> Self {
-        Self {
-            steps: Vec::new(),
-            problem: problem.to_string(),
-        }
+        Self::new(problem.to_string(), "what the schema allows")
+    }
+
+    #[cold]
+    fn missing_field(field: &'static str) -> Self {
+        let error = Self::new("nothing", "a value: the field must be there");
+        error.within(Step::Name(field.to_owned()))
+    }
+
+    #[cold]
+    fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
+        let found = match nearest(field, known.iter().copied()) {
+            Some(meant) => format!("an unknown field (is `{meant}` meant?)"),
+            None => "an unknown field".to_owned(),
+        };
+        Self::new(found, format!("only {}", known.join(", ")))
+    }
+
+    #[cold]
+    fn unknown_variant(found: &str, known: &'static [&'static str]) -> Self {
+        let known: Vec<String> = known.iter().map(quoted).collect();
+        Self::new(quoted(found), known.join(" or "))
     }
 }
 
@@ -167,39 +201,39 @@ impl<'de> Deserializer<'de> for Node {
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
         let Self::Flag(flag) = self else {
-            return Err(self.is_not(&visitor));
+            return Err(self.is_not("true or false"));
         };
         visitor.visit_bool(flag)
     }
 
     fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
-        let Self::Number(number) = &self else {
-            return Err(self.is_not(&visitor));
+        let number = match &self {
+            Self::Number(number) => number.as_u64(),
+            Self::Null | Self::Flag(_) | Self::Text(_) | Self::List(_) | Self::Members(_) => None,
         };
-        match (number.as_u64(), number.as_i64()) {
-            (Some(number), _) => visitor.visit_u64(number),
-            (None, Some(number)) => visitor.visit_i64(number),
-            (None, None) => Err(self.is_not(&visitor)),
+        match number {
+            Some(number) => visitor.visit_u64(number),
+            None => Err(self.is_not("a whole number, 0 or more")),
         }
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
         let Self::Text(text) = self else {
-            return Err(self.is_not(&visitor));
+            return Err(self.is_not("a string"));
         };
         visitor.visit_string(text)
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
         let Self::List(list) = self else {
-            return Err(self.is_not(&visitor));
+            return Err(self.is_not("a list"));
         };
         visitor.visit_seq(Elements::new(list))
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
         let Self::Members(members) = self else {
-            return Err(self.is_not(&visitor));
+            return Err(self.is_not("an object"));
         };
         visitor.visit_map(Members::new(members))
     }
@@ -237,7 +271,7 @@ impl<'de> Deserializer<'de> for Node {
         visitor: V,
     ) -> Result<V::Value, FieldError> {
         let Self::Text(text) = self else {
-            return Err(self.is_not(&"a string"));
+            return Err(self.is_not("a string"));
         };
         let name: StrDeserializer<'_, FieldError> = text.as_str().into_deserializer();
         visitor.visit_enum(name)
@@ -250,22 +284,19 @@ impl<'de> Deserializer<'de> for Node {
 }
 
 impl Node {
+    /// What it is, in a phrase. A string is not repeated: it may be a secret astray.
     #[cold]
     #[inline(never)]
-    fn is_not(&self, expected: &dyn Expected) -> FieldError {
+    fn is_not(&self, allowed: &str) -> FieldError {
         let found = match self {
-            Self::Null => Unexpected::Other("null"),
-            Self::Flag(flag) => Unexpected::Bool(*flag),
-            Self::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
-                (Some(number), _, _) => Unexpected::Unsigned(number),
-                (None, Some(number), _) => Unexpected::Signed(number),
-                (None, None, number) => Unexpected::Float(number.unwrap_or_default()),
-            },
-            Self::Text(text) => Unexpected::Str(text),
-            Self::List(_) => Unexpected::Seq,
-            Self::Members(_) => Unexpected::Map,
+            Self::Null => "null".to_owned(),
+            Self::Flag(flag) => flag.to_string(),
+            Self::Number(number) => number.to_string(),
+            Self::Text(_) => "a string".to_owned(),
+            Self::List(_) => "a list".to_owned(),
+            Self::Members(_) => "an object".to_owned(),
         };
-        FieldError::invalid_type(found, expected)
+        FieldError::new(found, allowed)
     }
 }
 
@@ -329,8 +360,7 @@ impl Members {
         if is_new {
             Ok(Some(name))
         } else {
-            let error = FieldError::custom(format_args!("duplicate field `{name}`"));
-            Err(self.within(error))
+            Err(self.within(FieldError::new("it twice", "each name once in an object")))
         }
     }
 

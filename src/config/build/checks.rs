@@ -1,11 +1,11 @@
 //! Checks that many fields have in common, and their errors.
 
-use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::config::ConfigError;
 use crate::config::raw::Number;
+use crate::config::words::{quoted, quoted_url};
 use crate::url::HttpUrl;
 
 pub(super) type Result<T> = std::result::Result<T, ConfigError>;
@@ -15,7 +15,7 @@ pub(super) fn url(
     text: &str,
     parse: impl Fn(&str) -> std::result::Result<HttpUrl, crate::url::UrlError>,
 ) -> Result<HttpUrl> {
-    parse(text).map_err(|error| value(field, &quoted(text), error.expected()))
+    parse(text).map_err(|error| value(field, &quoted_url(text), error.expected()))
 }
 
 pub(super) fn not_empty(field: &str, text: String) -> Result<String> {
@@ -61,9 +61,4 @@ pub(super) fn value(field: &str, found: &str, allowed: &str) -> ConfigError {
         found: found.to_owned(),
         allowed: allowed.to_owned(),
     }
-}
-
-/// A value of the configuration for a message: escaped, so that it stays one line.
-pub(super) fn quoted(text: impl Display) -> String {
-    format!("{:?}", text.to_string())
 }

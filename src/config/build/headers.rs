@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::checks::{Result, quoted, value};
+use super::checks::{Result, value};
 use super::resource::claim_path;
+use crate::config::words::quoted;
 use crate::resource::IdentityHeader;
 
 /// Claims that go to the server unless `identity_headers` says otherwise.

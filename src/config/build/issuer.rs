@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use super::checks::{Result, not_empty, quoted, seconds, url, value, within};
+use super::checks::{Result, not_empty, seconds, url, value, within};
 use crate::config::raw::{self, MAX_TOKEN_LIFETIME};
+use crate::config::words::{quoted, quoted_url};
 use crate::config::{Issuer, KeySource, KeyTimings, RemoteKeys};
-use crate::keys::jwk::KeySet;
+use crate::keys::jwk::{KeySet, KeySetError};
 use crate::token::signature::Algorithm;
 use crate::token::{TokenPolicy, TokenType};
 use crate::url::HttpUrl;
+
+/// For so many keys of a set without a usable one it is said what is wrong with them.
+const REASONS_SHOWN: usize = 8;
 
 pub(super) fn issuer(field: &str, raw: raw::Issuer, warnings: &mut Vec<String>) -> Result<Issuer> {
     let url = url(
@@ -46,7 +50,7 @@ pub(super) fn issuer(field: &str, raw: raw::Issuer, warnings: &mut Vec<String>) 
                 if given {
                     return Err(value(
                         &format!("{field}.{name}"),
-                        "it beside `jwks`",
+                        "a place beside `jwks`",
                         "no place to fetch keys from where they are inline",
                     ));
                 }
@@ -73,7 +77,7 @@ pub(super) fn issuer(field: &str, raw: raw::Issuer, warnings: &mut Vec<String>) 
             {
                 return Err(value(
                     &jwks_uri_field,
-                    &quoted(uri.as_str()),
+                    &quoted_url(uri.as_str()),
                     "an https URL, as the issuer's is",
                 ));
             }
@@ -135,23 +139,24 @@ fn inline_keys(
     jwks: &serde_json::Value,
     warnings: &mut Vec<String>,
 ) -> Result<KeySet> {
+    const ALLOWED: &str = "a JWK set (RFC 7517 §5) with at least one public signature key";
     let text = jwks.to_string();
     let (keys, skipped) = KeySet::parse(text.as_bytes()).map_err(|error| {
-        value(
-            field,
-            &error.to_string(),
-            "a JWK set (RFC 7517 §5): {\"keys\": [...]}",
-        )
+        let found = match error {
+            KeySetError::NotJson(error) => error.to_string(),
+            KeySetError::NotAKeySet => "no object with a list `keys`".to_owned(),
+        };
+        value(field, &found, ALLOWED)
     })?;
+    if keys.is_empty() {
+        let mut found = "no key that can verify a signature".to_owned();
+        for key in skipped.iter().take(REASONS_SHOWN) {
+            found.push_str(&format!("; {key}"));
+        }
+        return Err(value(field, &found, ALLOWED));
+    }
     for key in skipped {
         warnings.push(format!("{field}: {key}"));
-    }
-    if keys.is_empty() {
-        return Err(value(
-            field,
-            "no key that can verify a signature",
-            "at least one public signature key",
-        ));
     }
     Ok(keys)
 }
@@ -219,7 +224,7 @@ fn audiences(field: &str, list: Vec<String>) -> Result<Vec<String>> {
     if list.is_empty() || list.iter().any(String::is_empty) {
         return Err(value(
             field,
-            "an empty list or text",
+            "an empty list or string",
             "at least one audience, none of them empty",
         ));
     }

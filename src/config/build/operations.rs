@@ -1,8 +1,9 @@
 //! What single operations need.
 
-use super::checks::{Result, quoted, value};
+use super::checks::{Result, value};
 use super::resource::scopes;
 use crate::config::raw;
+use crate::config::words::quoted;
 use crate::mcp::{self, Needs, OperationRule, Pattern};
 
 pub(super) fn operations(
@@ -25,7 +26,7 @@ pub(super) fn operations(
             let method = Pattern::new(&rule.method);
             if let Some(of) = &rule.name {
                 if of.is_empty() {
-                    return Err(value(&name("name"), "an empty text", "a name, or none"));
+                    return Err(value(&name("name"), "an empty string", "a name, or none"));
                 }
                 if method.is_exact() && mcp::name_member(&rule.method).is_none() {
                     return Err(value(

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::checks::{Result, quoted, url, value};
+use super::checks::{Result, url, value};
 use super::headers::identity_headers;
 use super::operations::operations;
 use crate::claim::{ClaimPath, ClaimRule};
 use crate::config::raw;
+use crate::config::words::{quoted, quoted_url};
 use crate::config::{Issuer, IssuerId};
 use crate::resource::Resource;
 use crate::resource::host::{HostPattern, Hosts};
@@ -72,7 +73,7 @@ pub(super) fn resource(
         metadata_pattern,
         &members,
     )
-    .ok_or_else(|| value(field, "members that are not JSON", "texts"))?;
+    .ok_or_else(|| value(field, "members that are not JSON", "strings"))?;
 
     if raw.filter_lists && raw.operations.is_empty() {
         warnings.push(format!(
@@ -120,14 +121,14 @@ fn resource_url(field: &str, text: &str, warnings: &mut Vec<String>) -> Result<(
     {
         return Err(value(
             field,
-            &quoted(text),
+            &quoted_url(text),
             "a URL with variables in its path only",
         ));
     }
     if url.scheme() == "http" && !url.is_loopback() {
         warnings.push(format!(
             "{field}: {} is not https: clients refuse it",
-            quoted(text)
+            quoted_url(text)
         ));
     }
     let path = if path.is_empty() { "/" } else { path };
@@ -151,7 +152,7 @@ fn issuer_ids(field: &str, names: Option<&[String]>, issuers: &[Issuer]) -> Resu
                 .ok_or_else(|| {
                     value(
                         field,
-                        &quoted(name),
+                        &quoted_url(name),
                         "an `issuer` of the list `issuers`, byte for byte",
                     )
                 })
@@ -175,7 +176,7 @@ fn hosts(field: &str, list: Option<Vec<String>>) -> Result<Hosts> {
             HostPattern::parse(text).ok_or_else(|| {
                 value(
                     field,
-                    &quoted(text),
+                    &quoted_url(text),
                     "a host in lower case, with or without a port",
                 )
             })
@@ -278,7 +279,7 @@ fn origins(field: &str, list: Vec<String>) -> Result<Vec<String>> {
         if !url.is_ok_and(|url| url.path_and_query().is_empty()) {
             return Err(value(
                 field,
-                &quoted(text),
+                &quoted_url(text),
                 "origins such as https://app.example.com, without a path",
             ));
         }
@@ -290,7 +291,7 @@ fn pattern(field: &str, text: &str) -> Result<PathPattern> {
     PathPattern::parse(text).map_err(|error| {
         value(
             field,
-            &quoted(text),
+            &quoted_url(text),
             &format!("a plain path, with {{name}} for one segment ({error})"),
         )
     })
@@ -298,7 +299,7 @@ fn pattern(field: &str, text: &str) -> Result<PathPattern> {
 
 fn template(field: &str, text: &str, variables: &[&str]) -> Result<Template> {
     Template::parse(text, variables.iter().copied()).map_err(|error| match error {
-        TemplateError::Unbalanced => value(field, &quoted(text), "`{` and `}` in pairs"),
+        TemplateError::Unbalanced => value(field, &quoted_url(text), "`{` and `}` in pairs"),
         TemplateError::UnknownVariable(name) => value(
             field,
             &format!("{{{name}}}"),
