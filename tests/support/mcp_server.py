@@ -1,6 +1,6 @@
 """An ordinary MCP server on the official SDK that knows nothing of authorization.
 
-`python -m support.mcp_server` serves /mcp on a free port and prints {"port"} once it listens.
+`python -m support.mcp_server` serves /mcp, and /mcp/sse for 2024-11-05, on a free port and prints {"port"} once it listens.
 """
 
 from __future__ import annotations
@@ -85,6 +85,9 @@ def serve() -> None:
 
     listening = socket.create_server(("127.0.0.1", 0))
     app = server.streamable_http_app(streamable_http_path="/mcp")
+    # HTTP with SSE, of 2024-11-05.
+    sse = server.sse_app(sse_path="/mcp/sse", message_path="/mcp/messages/")
+    app.router.routes.extend(sse.routes)
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
     print(json.dumps({"port": listening.getsockname()[1]}), flush=True)
     uvicorn.Server(config).run(sockets=[listening])
