@@ -11,7 +11,7 @@ use crate::bearer::{self, Credentials};
 use crate::config::{Config, Issuer, IssuerId, Mode, ResourceId};
 use crate::evidence::escaped;
 use crate::head::Head;
-use crate::keys::{Found, Keys};
+use crate::keys::{Doubt, Found, Keys, Mirrored};
 use crate::mcp::lists::Lists;
 use crate::mcp::{Messages, Mismatch, Needs, Operation, RequestId, Routing};
 use crate::reason::Reason;
@@ -21,11 +21,13 @@ use crate::resource::path::Bindings;
 use crate::resource::{self, Resource, Route};
 use crate::time::UnixNanos;
 use crate::token::cache::{Key, Keyed};
-use crate::token::{Claims, UnverifiedToken, VerifiedToken};
-use crate::trust::{Caller, Trust};
+use crate::token::{Claims, MAX_KEYS_TRIED, UnverifiedToken, VerifiedToken};
+use crate::trust::{Caller, Trust, Unverified};
 
 pub use edits::Edits;
 
+/// When a client may come again whose token may be by a key that is not tried: when the set changes.
+const RETRY_WITH_FEWER_KEYS: Duration = Duration::from_secs(60);
 /// When a client that was refused for want of room may come again.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(1);
 
@@ -152,7 +154,7 @@ pub fn decide(
     now: UnixNanos,
 ) -> Decision {
     if let Route::Mirror(_, issuer) = route {
-        return mirrored(*issuer, head, config.mode, &trust.keys);
+        return mirrored(*issuer, head, config.mode, &mut trust.keys, now);
     }
     decide_with(config, route, head, now, |request| {
         request.authorize(trust, arrived)
@@ -160,16 +162,27 @@ pub fn decide(
 }
 
 /// The metadata of an authorization server, on the host of a resource.
-fn mirrored(issuer: Option<IssuerId>, head: &Head, mode: Mode, keys: &Keys) -> Decision {
+fn mirrored(
+    issuer: Option<IssuerId>,
+    head: &Head,
+    mode: Mode,
+    keys: &mut Keys,
+    now: UnixNanos,
+) -> Decision {
     let Some(issuer) = issuer else {
         return Decision::Answer(reply::not_found());
     };
     match head.method() {
-        b"GET" | b"HEAD" => Decision::Answer(
-            keys.issuer_metadata(issuer)
-                .and_then(reply::issuer_metadata)
-                .unwrap_or_else(reply::issuer_metadata_unavailable),
-        ),
+        b"GET" | b"HEAD" => match keys.issuer_metadata(issuer, now) {
+            // Observing never delays a request.
+            Mirrored::Wait if mode == Mode::Enforce => Decision::Wait(issuer),
+            Mirrored::Document(document) => Decision::Answer(
+                reply::issuer_metadata(document).unwrap_or_else(reply::issuer_metadata_unavailable),
+            ),
+            Mirrored::Wait | Mirrored::Unavailable => {
+                Decision::Answer(reply::issuer_metadata_unavailable())
+            }
+        },
         _ if mode == Mode::Observe => Decision::Unanswered(Edits::default()),
         b"OPTIONS" if is_preflight(head) => Decision::Answer(reply::metadata_preflight()),
         _ => Decision::Answer(reply::method_not_allowed()),
@@ -242,6 +255,9 @@ pub fn refuse(
     reason: Reason,
     now: UnixNanos,
 ) -> Decision {
+    if let Route::Mirror(..) = route {
+        return Decision::Answer(reply::issuer_metadata_unavailable());
+    }
     let (Route::Unclear(id, _) | Route::Metadata(id, _) | Route::Protected(id, _)) = route else {
         return Decision::Pass;
     };
@@ -347,15 +363,32 @@ impl Request<'_> {
 
     /// Refuses credentials that were found to be forged before.
     fn recall_forged(&self, key: Key<'_>, trust: &mut Trust) -> Result<(), Stop> {
-        let Some((issuer, kid)) = trust.recall_forged(key, self.now) else {
-            return Ok(());
-        };
-        if kid.is_none() && trust.keys.handle_unverified(issuer, self.now) {
-            return Err(Stop::Waits(issuer));
+        match trust.recall_forged(key, self.now) {
+            Some(token) => Err(self.unverified(&token, trust)),
+            None => Ok(()),
         }
-        let mut refusal = self.refusal_by(Reason::SignatureInvalid, issuer);
-        refusal.found = kid.as_deref().map(escaped);
-        Err(Stop::from(refusal))
+    }
+
+    /// A token that no key verified is refused for it once its issuer was asked since it was seen.
+    fn unverified(&self, token: &Unverified, trust: &mut Trust) -> Stop {
+        let mut refusal = self.refusal_by(token.reason, token.issuer);
+        refusal.found = token.kid.as_deref().map(escaped);
+        if token.reason == Reason::TooManyKeys {
+            refusal.retry_after = Some(RETRY_WITH_FEWER_KEYS);
+            return Stop::from(refusal);
+        }
+        match trust.keys.doubt(token.issuer, token.since, self.now) {
+            Doubt::Settled => {}
+            Doubt::Wait => return Stop::Waits(token.issuer),
+            Doubt::Unavailable {
+                reason,
+                retry_after,
+            } => {
+                refusal.reason = reason;
+                refusal.retry_after = Some(retry_after);
+            }
+        }
+        Stop::from(refusal)
     }
 
     /// Who sent the token. Rare: kept out of the way of tokens that are known.
@@ -592,20 +625,38 @@ impl Request<'_> {
             found: token.unverified_kid().map(escaped),
             ..self.refusal_by(reason, id)
         };
+        let unverified = |token: &UnverifiedToken<'_>, reason| Unverified {
+            issuer: id,
+            reason,
+            kid: token.unverified_kid().map(str::to_owned),
+            since: arrived,
+        };
         Err(Stop::from(match found {
-            Found::Keys(candidates) => match token.verify(candidates, verifier.as_ref()) {
-                Ok(token) => return Ok(token),
-                Err(token) => {
-                    let kid = token.unverified_kid();
-                    if let Some(key) = key {
-                        trust.remember_forged(key, id, kid, expires_at, self.now);
+            Found::Keys(candidates) => {
+                let reason = if candidates.len() > MAX_KEYS_TRIED {
+                    Reason::TooManyKeys
+                } else {
+                    Reason::SignatureInvalid
+                };
+                match token.verify(candidates, verifier.as_ref()) {
+                    Ok(token) => return Ok(token),
+                    Err(token) => {
+                        let mut token = unverified(&token, reason);
+                        if let Some(key) = key {
+                            trust.remember_forged(key, &mut token, expires_at, self.now);
+                        }
+                        return Err(self.unverified(&token, trust));
                     }
-                    if kid.is_none() && trust.keys.handle_unverified(id, self.now) {
-                        return Err(Stop::Waits(id));
-                    }
-                    refused(&token, Reason::SignatureInvalid)
                 }
-            },
+            }
+            // A key may be replaced by one for another algorithm, too.
+            Found::Refused(reason @ Reason::KeyMismatch) => {
+                let mut token = unverified(&token, reason);
+                if let Some(key) = key {
+                    trust.remember_forged(key, &mut token, expires_at, self.now);
+                }
+                return Err(self.unverified(&token, trust));
+            }
             Found::Wait => return Err(Stop::Waits(id)),
             Found::Refused(reason) => refused(&token, reason),
             Found::Unavailable {

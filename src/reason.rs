@@ -175,6 +175,8 @@ reasons! {
     /// The token's key is not in the issuer's set, which was fetched before the token came; the
     /// issuer was asked for another key too recently to be asked again.
     KeyPending => "key_pending", Outage, 503, TemporarilyUnavailable, None, "The signing key of the access token is not known yet";
+    /// More keys of the set may have signed the token than are tried, and none that was tried has.
+    TooManyKeys => "too_many_keys", Outage, 503, TemporarilyUnavailable, None, "The authorization server has too many keys that may have signed the access token";
     /// `limits.held_requests` requests wait for keys already.
     TooManyWaiting => "too_many_waiting", Outage, 503, TemporarilyUnavailable, None, "Too many requests wait for the keys of the authorization server";
     /// The filter itself failed; the request was not judged.

@@ -17,6 +17,7 @@ use crate::claim;
 use crate::config::{Config, IssuerId};
 use crate::keys::Keys;
 use crate::keys::jwk::KeyId;
+use crate::reason::Reason;
 use crate::resource::Resource;
 use crate::resource::path::Bindings;
 use crate::time::UnixNanos;
@@ -49,14 +50,24 @@ struct Verified {
     caller: Rc<Caller>,
 }
 
-/// A token that no key of its issuer has signed.
+/// A token that no key of its issuer has signed, and the keys of which that is known.
 struct Forged {
-    issuer: IssuerId,
+    token: Unverified,
     /// Of the issuer's keys.
     generation: u64,
-    /// Its `kid`. Without one it might be by a key that is still to be fetched.
-    kid: Option<String>,
     known: Range<UnixNanos>,
+}
+
+/// A token that none of the keys verified that it was tried with.
+#[derive(Clone)]
+pub(crate) struct Unverified {
+    /// Whose token it pretends to be.
+    pub(crate) issuer: IssuerId,
+    /// What it is refused for if its key is not a new one.
+    pub(crate) reason: Reason,
+    pub(crate) kid: Option<String>,
+    /// When it was first seen: its key was published by then.
+    pub(crate) since: UnixNanos,
 }
 
 /// Who sent a request, and all that is made of it again and again.
@@ -198,37 +209,38 @@ impl Trust {
         self.verified.insert(key, known, caller.bytes());
     }
 
-    /// Whose token these credentials pretend to hold, and its `kid`, if no key of that issuer had
-    /// signed it and the keys are still the same.
-    pub(crate) fn recall_forged(
-        &mut self,
-        key: Key<'_>,
-        now: UnixNanos,
-    ) -> Option<(IssuerId, Option<String>)> {
+    /// What was found out about these credentials, if no key of their issuer had signed the token in
+    /// them and the keys are still the same.
+    pub(crate) fn recall_forged(&mut self, key: Key<'_>, now: UnixNanos) -> Option<Unverified> {
         let known = self.forged.get(key)?;
-        let (issuer, generation) = (known.issuer, known.generation);
-        if known.known.contains(&now) && self.keys.disowns(issuer, generation, now) {
-            return Some((known.issuer, known.kid.clone()));
+        if !known.known.contains(&now) {
+            self.forged.remove(key);
+            return None;
         }
-        self.forged.remove(key);
-        None
+        let (issuer, generation) = (known.token.issuer, known.generation);
+        let token = known.token.clone();
+        self.keys.disowns(issuer, generation, now).then_some(token)
     }
 
+    /// The keys change, but not when the token was first seen.
     pub(crate) fn remember_forged(
         &mut self,
         key: Key<'_>,
-        issuer: IssuerId,
-        kid: Option<&str>,
+        token: &mut Unverified,
         until: UnixNanos,
         now: UnixNanos,
     ) {
+        if let Some(known) = self.forged.get(key)
+            && known.known.contains(&now)
+        {
+            token.since = token.since.min(known.token.since);
+        }
         let known = Forged {
-            issuer,
-            generation: self.keys.generation(issuer),
-            kid: kid.map(str::to_owned),
+            token: token.clone(),
+            generation: self.keys.generation(token.issuer),
             known: now..until.min(now.saturating_add(FORGED_FOR)),
         };
-        let bytes = kid.map_or(0, str::len);
+        let bytes = token.kid.as_ref().map_or(0, String::len);
         self.forged.insert(key, known, bytes);
     }
 

@@ -458,15 +458,23 @@ impl Worker {
                 debug!("keys: issuer {name}: {verdicts} requests judged by keys that are overdue");
             }
             Event::KeySkipped(key) => warn!("keys: issuer {name}: {key}"),
-            Event::MetadataFailed { error, retry_in } => {
+            Event::MetadataFailed {
+                error,
+                url,
+                retry_in,
+            } => {
                 warn!(
-                    "metadata: issuer {name}: {error}; next try in {} ms",
+                    "metadata: issuer {name}: {error}, from {url}; next try in {} ms",
                     retry_in.as_millis()
                 );
             }
-            Event::FetchFailed { error, retry_in } => {
+            Event::FetchFailed {
+                error,
+                url,
+                retry_in,
+            } => {
                 warn!(
-                    "keys: issuer {name}: {error}; next try in {} ms",
+                    "keys: issuer {name}: {error}, from {url}; next try in {} ms",
                     retry_in.as_millis()
                 );
             }

@@ -5,6 +5,8 @@ use std::fmt;
 use super::MAX_RESPONSE_BYTES;
 use super::discovery::DiscoveryError;
 use super::jwk::KeySetError;
+use crate::evidence::escaped;
+use crate::url::HttpUrl;
 
 /// Why a fetch brought no keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +41,35 @@ impl fmt::Display for FetchError {
     }
 }
 
+/// What was asked, for logs: without the query, in which a key might stand.
+pub(super) fn shown(url: &HttpUrl) -> String {
+    let text = url.as_str();
+    escaped(text.split_once('?').map_or(text, |(before, _)| before))
+}
+
 impl FetchError {
+    /// How much it says of why no place had the metadata: the cause is seldom in the last one.
+    pub(super) const fn weight(&self) -> u8 {
+        match self {
+            Self::Discovery(DiscoveryError::IssuerMismatch(_)) => 5,
+            Self::Discovery(
+                DiscoveryError::JwksUriMissing
+                | DiscoveryError::JwksUriUnusable(_)
+                | DiscoveryError::JwksUriInsecure,
+            ) => 4,
+            Self::Discovery(
+                DiscoveryError::NotJson(_)
+                | DiscoveryError::NotAnObject
+                | DiscoveryError::IssuerMissing,
+            )
+            | Self::KeySet(_)
+            | Self::NoUsableKey => 3,
+            Self::TooLarge => 2,
+            Self::Status(404) => 0,
+            Self::Status(_) | Self::Failed | Self::Lost => 1,
+        }
+    }
+
     /// The `result` label of the counter of fetches.
     pub const fn label(&self) -> &'static str {
         match self {

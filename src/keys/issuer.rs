@@ -9,7 +9,7 @@ use super::backoff;
 use super::discovery::WellKnown;
 use super::jwk::{KeyId, KeySet, Lookup};
 use super::refused::RefusedKeys;
-use super::{Event, FetchId, Found, Outbox};
+use super::{Doubt, Event, FetchError, FetchId, Found, Outbox};
 use crate::config::RemoteKeys;
 use crate::reason::Reason;
 use crate::time::UnixNanos;
@@ -31,6 +31,12 @@ pub(super) struct RemoteIssuer {
     next: UnixNanos,
     /// Failed attempts in a row.
     failures: u32,
+    /// When the last one failed, here or in another worker.
+    failed_at: Option<UnixNanos>,
+    /// What is being asked, for logs.
+    asked: String,
+    /// The error of this attempt that says most so far, and what was asked.
+    told: Option<(FetchError, String)>,
     /// When an unknown key last caused a fetch.
     last_asked: Option<UnixNanos>,
     refused: RefusedKeys,
@@ -99,8 +105,10 @@ enum Work {
 enum Why {
     /// It is time.
     Schedule,
-    /// A token came whose key is unknown.
+    /// A token came whose key is unknown, or that its key did not verify.
     UnknownKey,
+    /// A token came while no keys can be used.
+    NoKeys,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +141,9 @@ impl RemoteIssuer {
             work: Work::Idle,
             next: now,
             failures: 0,
+            failed_at: None,
+            asked: String::new(),
+            told: None,
             last_asked: None,
             refused: RefusedKeys::default(),
             last_key: 0,
@@ -151,7 +162,7 @@ impl RemoteIssuer {
     ) -> Found<'_> {
         self.heed_backward_jump(now);
         if let Some(reason) = self.unusable(now) {
-            return if self.is_coming(now) {
+            return if self.is_coming(now) || self.ask_for_any(now) {
                 Found::Wait
             } else {
                 self.unavailable(reason, now)
@@ -206,35 +217,69 @@ impl RemoteIssuer {
         arrived: UnixNanos,
         now: UnixNanos,
     ) -> Found<'_> {
-        let was_asked =
-            matches!(&self.keys, Keys::Fetched { fetched, .. } if arrived <= fetched.begun);
-        if was_asked {
-            self.refused.remember(kid, alg, now);
-            return Found::Refused(Reason::KeyUnknown);
-        }
-        if self.ask_refresh(now) || self.look_again(now) {
-            return Found::Wait;
-        }
-        // While the issuer cannot be asked, nobody knows whether the key is a new one of its own.
-        if self.failures > 0 {
-            return self.unavailable(Reason::KeysUnavailable, now);
-        }
-        let cooldown = self.config.timings.unknown_key_cooldown;
-        if self.refused.has(kid, alg, now, cooldown) {
-            return Found::Refused(Reason::KeyUnknown);
-        }
-        let asked = self.last_asked.unwrap_or(now);
-        Found::Unavailable {
-            reason: Reason::KeyPending,
-            retry_after: asked
-                .saturating_add(cooldown)
-                .since(now)
-                .max(backoff::FIRST),
+        match self.doubt(arrived, now) {
+            Doubt::Settled => {
+                self.refused.remember(kid, alg, now);
+                Found::Refused(Reason::KeyUnknown)
+            }
+            Doubt::Wait => Found::Wait,
+            Doubt::Unavailable { reason, .. }
+                if reason == Reason::KeyPending && self.was_refused(kid, alg, now) =>
+            {
+                Found::Refused(Reason::KeyUnknown)
+            }
+            Doubt::Unavailable {
+                reason,
+                retry_after,
+            } => Found::Unavailable {
+                reason,
+                retry_after,
+            },
         }
     }
 
+    fn was_refused(&mut self, kid: Option<&str>, alg: Algorithm, now: UnixNanos) -> bool {
+        let cooldown = self.config.timings.unknown_key_cooldown;
+        self.refused.has(kid, alg, now, cooldown)
+    }
+
+    /// Whether a token that was first seen at `since` may be by a key that this worker lacks.
+    pub(super) fn doubt(&mut self, since: UnixNanos, now: UnixNanos) -> Doubt {
+        if matches!(&self.keys, Keys::Fetched { fetched, .. } if since <= fetched.begun) {
+            return Doubt::Settled;
+        }
+        if self.ask_refresh(now) || self.look_again(now) {
+            return Doubt::Wait;
+        }
+        // While the issuer cannot be asked, nobody knows whether the key is a new one of its own.
+        if self.failures > 0 {
+            return Doubt::Unavailable {
+                reason: Reason::KeysUnavailable,
+                retry_after: self.retry_after(now),
+            };
+        }
+        let cooled = self.last_asked.unwrap_or(now);
+        let cooled = cooled.saturating_add(self.config.timings.unknown_key_cooldown);
+        Doubt::Unavailable {
+            reason: Reason::KeyPending,
+            retry_after: cooled.since(now).max(backoff::FIRST),
+        }
+    }
+
+    /// Whether a fetch is now wanted because no keys can be used: who waits for the schedule alone
+    /// waits long after an outage.
+    fn ask_for_any(&mut self, now: UnixNanos) -> bool {
+        let may_ask = self
+            .failed_at
+            .is_none_or(|failed| now < failed || now.since(failed) >= backoff::ON_REQUEST);
+        if may_ask {
+            self.want(Why::NoKeys, UnixNanos::ZERO);
+        }
+        may_ask
+    }
+
     /// Whether a refresh is under way or now wanted; at most one begins per cooldown.
-    pub(super) fn ask_refresh(&mut self, now: UnixNanos) -> bool {
+    fn ask_refresh(&mut self, now: UnixNanos) -> bool {
         match self.work {
             Work::Wanted { .. } | Work::Claiming { .. } | Work::Fetching { .. } => true,
             Work::Idle => {
@@ -257,7 +302,7 @@ impl RemoteIssuer {
         }
         if let Work::Fetching { lost_at, .. } = self.work {
             if lost_at <= now {
-                self.fail(super::FetchError::Lost, now, outbox);
+                self.fail(FetchError::Lost, now, outbox);
             }
             return;
         }
@@ -349,7 +394,13 @@ impl RemoteIssuer {
     /// Whether a fetch is under way, or about to be.
     fn is_coming(&self, now: UnixNanos) -> bool {
         match self.work {
-            Work::Idle => self.next <= now,
+            Work::Idle => {
+                let near = match &self.keys {
+                    Keys::Absent => backoff::NEAR,
+                    Keys::Fetched { .. } => Duration::ZERO,
+                };
+                self.next.since(now) <= near
+            }
             Work::Wanted { .. } | Work::Claiming { .. } | Work::Fetching { .. } => true,
         }
     }
@@ -361,15 +412,20 @@ impl RemoteIssuer {
     }
 
     fn unavailable(&self, reason: Reason, now: UnixNanos) -> Found<'_> {
-        let retry_after = match self.work {
+        let on_request = self.failed_at.unwrap_or(now);
+        let on_request = on_request.saturating_add(backoff::ON_REQUEST).since(now);
+        Found::Unavailable {
+            reason,
+            retry_after: self.retry_after(now).min(on_request).max(backoff::FIRST),
+        }
+    }
+
+    fn retry_after(&self, now: UnixNanos) -> Duration {
+        match self.work {
             Work::Idle => self.next.since(now).max(backoff::FIRST),
             Work::Wanted { .. } | Work::Claiming { .. } | Work::Fetching { .. } => {
                 self.config.timings.timeout
             }
-        };
-        Found::Unavailable {
-            reason,
-            retry_after,
         }
     }
 

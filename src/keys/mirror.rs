@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::backoff::{self, CALLBACK_GRACE};
 use super::discovery::{self, WellKnown};
-use super::{Event, FetchError, FetchId, FetchOutcome, Outbox};
+use super::{Event, FetchError, FetchId, FetchOutcome, Outbox, fetch_error};
 use crate::config::RemoteKeys;
 use crate::time::UnixNanos;
 
@@ -17,8 +17,13 @@ pub(super) struct Mirror {
     config: RemoteKeys,
     /// The last good one: it is served on while it cannot be fetched anew.
     document: Option<Vec<u8>>,
+    /// What is being asked, for logs.
+    asked: String,
+    /// The error of this attempt that says most so far, and what was asked.
+    told: Option<(FetchError, String)>,
     work: Work,
     failures: u32,
+    failed_at: Option<UnixNanos>,
 }
 
 #[derive(Debug)]
@@ -38,13 +43,38 @@ impl Mirror {
         Self {
             config,
             document: None,
+            asked: String::new(),
+            told: None,
             work: Work::Idle { next: now },
             failures: 0,
+            failed_at: None,
         }
     }
 
     pub(super) fn document(&self) -> Option<&[u8]> {
         self.document.as_deref()
+    }
+
+    /// Whether the first document may come while a request waits for it. One that cannot be had is
+    /// asked for again on request, as keys are.
+    pub(super) fn is_coming(&mut self, now: UnixNanos) -> bool {
+        let Work::Idle { next } = &mut self.work else {
+            return true;
+        };
+        let may_ask = self
+            .failed_at
+            .is_none_or(|failed| now < failed || now.since(failed) >= backoff::ON_REQUEST);
+        if may_ask {
+            *next = (*next).min(now);
+        }
+        next.since(now) <= backoff::NEAR
+    }
+
+    fn most_telling(&mut self, error: FetchError) -> (FetchError, String) {
+        match self.told.take() {
+            Some(told) if told.0.weight() >= error.weight() => told,
+            Some(_) | None => (error, self.asked.clone()),
+        }
     }
 
     pub(super) fn poll_timeout(&self) -> UnixNanos {
@@ -84,6 +114,8 @@ impl Mirror {
                 Ok(()) => {
                     self.document = Some(body);
                     self.failures = 0;
+                    self.told = None;
+                    outbox.wake();
                     self.work = Work::Idle {
                         next: now.saturating_add(REFRESH),
                     };
@@ -96,7 +128,10 @@ impl Mirror {
             FetchOutcome::Failed => return self.fail(FetchError::Failed, now, outbox),
         };
         match place.next(&self.config.issuer) {
-            Some(next) => self.fetch(next, now, outbox),
+            Some(next) => {
+                self.told = Some(self.most_telling(error));
+                self.fetch(next, now, outbox);
+            }
             None => self.fail(error, now, outbox),
         }
     }
@@ -109,6 +144,7 @@ impl Mirror {
                 return self.fail(FetchError::Discovery(error), now, outbox);
             }
         };
+        self.asked = fetch_error::shown(&url);
         let timeout = self.config.timings.timeout;
         let id = outbox.fetch(&self.config.cluster, &url, timeout);
         self.work = Work::Fetching {
@@ -119,11 +155,21 @@ impl Mirror {
     }
 
     fn fail(&mut self, error: FetchError, now: UnixNanos, outbox: &mut Outbox<'_>) {
-        let retry_in = backoff::pause(self.failures);
+        let (error, url) = self.most_telling(error);
+        let retry_in = match &self.document {
+            None => backoff::pause_for_first_keys(self.failures),
+            Some(_) => backoff::pause(self.failures),
+        };
+        self.failed_at = Some(now);
         self.failures = self.failures.saturating_add(1);
         self.work = Work::Idle {
             next: now.saturating_add(retry_in),
         };
-        outbox.report(Event::MetadataFailed { error, retry_in });
+        outbox.report(Event::MetadataFailed {
+            error,
+            url,
+            retry_in,
+        });
+        outbox.wake();
     }
 }

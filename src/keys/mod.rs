@@ -129,13 +129,17 @@ pub enum Event {
     MetadataFailed {
         /// Why.
         error: FetchError,
+        /// What was asked, escaped and cut, without its query.
+        url: String,
         /// How long until the next one.
         retry_in: Duration,
     },
     /// A fetch failed; the next is after `retry_in`.
     FetchFailed {
-        /// Why.
+        /// Why: of several places that were asked, by the error that says most.
         error: FetchError,
+        /// What was asked, escaped and cut, without its query.
+        url: String,
         /// How long until the next one.
         retry_in: Duration,
     },
@@ -153,6 +157,33 @@ pub enum Found<'a> {
     /// Nobody can tell for now.
     Unavailable {
         /// [`Reason::KeysUnavailable`], [`Reason::KeysStale`] or [`Reason::KeyPending`].
+        reason: Reason,
+        /// When it may be worth asking again.
+        retry_after: Duration,
+    },
+}
+
+/// What there is of an issuer's metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mirrored<'a> {
+    /// The last good document.
+    Document(&'a [u8]),
+    /// The first one is being fetched, or about to be: ask again when woken.
+    Wait,
+    /// It cannot be had for now.
+    Unavailable,
+}
+
+/// What is known of a token that no key verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// It is by no key of the issuer's: the set was asked for after the token was seen.
+    Settled,
+    /// A fetch is under way, or about to be: judge the request again when woken.
+    Wait,
+    /// Its key may be one that the issuer has had since, and nobody can tell for now.
+    Unavailable {
+        /// [`Reason::KeysUnavailable`] or [`Reason::KeyPending`].
         reason: Reason,
         /// When it may be worth asking again.
         retry_after: Duration,
@@ -280,12 +311,13 @@ impl Keys {
         }
     }
 
-    /// A token without `kid` fitted keys of `issuer`, but none of them had signed it: perhaps the
-    /// keys were replaced. `true` if a refresh will tell, so that it is worth waiting.
-    pub fn handle_unverified(&mut self, issuer: IssuerId, now: UnixNanos) -> bool {
+    /// A token that was first seen at `since` is by none of the keys that fit it. Perhaps a key was
+    /// replaced, under its old `kid` too: that asks for a refresh as an unknown key does, and at most
+    /// one per cooldown for both together.
+    pub fn doubt(&mut self, issuer: IssuerId, since: UnixNanos, now: UnixNanos) -> Doubt {
         match self.issuers.get_mut(issuer.0) {
-            Some(IssuerKeys::Remote(remote)) => remote.ask_refresh(now),
-            Some(IssuerKeys::Still) | None => false,
+            Some(IssuerKeys::Remote(remote)) => remote.doubt(since, now),
+            Some(IssuerKeys::Still) | None => Doubt::Settled,
         }
     }
 
@@ -314,12 +346,18 @@ impl Keys {
         });
     }
 
-    /// What an issuer says of itself (RFC 8414), where it is mirrored and has been fetched.
-    pub fn issuer_metadata(&self, issuer: IssuerId) -> Option<&[u8]> {
-        self.mirrors
-            .iter()
-            .find(|(id, _)| *id == issuer)
-            .and_then(|(_, mirror)| mirror.document())
+    /// What an issuer says of itself (RFC 8414), where it is mirrored.
+    pub fn issuer_metadata(&mut self, issuer: IssuerId, now: UnixNanos) -> Mirrored<'_> {
+        let mut mirrors = self.mirrors.iter_mut();
+        let Some((_, mirror)) = mirrors.find(|(id, _)| *id == issuer) else {
+            return Mirrored::Unavailable;
+        };
+        if mirror.document().is_none() && mirror.is_coming(now) {
+            return Mirrored::Wait;
+        }
+        mirror
+            .document()
+            .map_or(Mirrored::Unavailable, Mirrored::Document)
     }
 
     /// What [`Command::ReadShared`] brought; `None` where the host cannot share anything.

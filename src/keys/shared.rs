@@ -62,6 +62,8 @@ pub(super) struct Lease {
 pub(super) struct Failure {
     /// Failed attempts in a row.
     pub(super) count: u32,
+    /// When the last one failed.
+    pub(super) at: UnixNanos,
     pub(super) retry_at: UnixNanos,
 }
 
@@ -169,7 +171,9 @@ impl Place {
         let by = |bound: Duration| ahead.saturating_add(bound);
         record.lease.take_if(|it| it.until > by(bounds.lease));
         record.asked_at.take_if(|at| *at > ahead);
-        record.failure.take_if(|it| it.retry_at > by(bounds.retry));
+        record
+            .failure
+            .take_if(|it| it.retry_at > by(bounds.retry) || it.at > ahead);
         record.location.take_if(|it| it.until > by(bounds.location));
         record.keys.take_if(|it| it.at > ahead || it.begun > it.at);
         Content::Ours(record, body)

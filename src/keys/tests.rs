@@ -131,6 +131,25 @@ impl World {
         }
     }
 
+    fn metadata(&mut self) -> Mirrored<'_> {
+        self.keys.issuer_metadata(ISSUER, self.now)
+    }
+
+    /// Why fetches failed, and what was asked, since commands were last looked at.
+    fn failures(&mut self) -> Vec<(FetchError, String)> {
+        let commands = std::iter::from_fn(|| self.keys.next_command());
+        commands
+            .filter_map(|command| match command {
+                Command::Report(
+                    _,
+                    Event::FetchFailed { error, url, .. }
+                    | Event::MetadataFailed { error, url, .. },
+                ) => Some((error, url)),
+                _ => None,
+            })
+            .collect()
+    }
+
     fn only_fetch(&mut self) -> Fetch {
         let fetches = self.tick();
         let [fetch] = fetches.as_slice() else {
@@ -320,11 +339,8 @@ fn an_outage_is_never_a_bad_token() {
         let mut world = World::with_uri();
         let fetch = world.only_fetch();
         world.answer(&fetch, outcome.clone());
-        assert_eq!(
-            world.find("a"),
-            Seen::Unavailable(Reason::KeysUnavailable),
-            "{outcome:?}"
-        );
+        // The next try is so near that it is worth waiting.
+        assert_eq!(world.find("a"), Seen::Wait, "{outcome:?}");
         world.fetches();
         world.pass(2);
         let fetch = world.only_fetch();
@@ -385,7 +401,7 @@ fn a_lost_callback_does_not_stop_refreshes() {
     let lost = world.only_fetch();
     world.pass(7);
     assert_eq!(world.tick(), []);
-    assert_eq!(world.find("a"), Seen::Unavailable(Reason::KeysUnavailable));
+    assert_eq!(world.find("a"), Seen::Wait);
     world.pass(2);
     let fetch = world.only_fetch();
     world.answer(&lost, ok(key_set(&["old"])));
@@ -428,7 +444,7 @@ fn metadata_is_mirrored_refreshed_and_outlives_an_outage() {
         "/.well-known/oauth-authorization-server"
     );
     world.answer(&keys, ok(key_set(&["a"])));
-    assert_eq!(world.keys.issuer_metadata(ISSUER), None);
+    assert_eq!(world.metadata(), Mirrored::Wait);
     let other = br#"{"issuer":"https://evil.example"}"#;
     world.answer(&metadata, ok(other.to_vec()));
     let metadata = world.fetches().remove(0);
@@ -438,13 +454,13 @@ fn metadata_is_mirrored_refreshed_and_outlives_an_outage() {
     );
     let document = br#"{"issuer":"https://auth.example.com","x":1}"#;
     world.answer(&metadata, ok(document.to_vec()));
-    assert_eq!(world.keys.issuer_metadata(ISSUER), Some(&document[..]));
+    assert_eq!(world.metadata(), Mirrored::Document(&document[..]));
 
     world.pass(3600);
     for fetch in world.tick() {
         world.answer(&fetch, FetchOutcome::Failed);
     }
-    assert_eq!(world.keys.issuer_metadata(ISSUER), Some(&document[..]));
+    assert_eq!(world.metadata(), Mirrored::Document(&document[..]));
     world.fetches();
     world.pass(2);
     let again = world
@@ -454,7 +470,7 @@ fn metadata_is_mirrored_refreshed_and_outlives_an_outage() {
         .unwrap();
     let newer = br#"{"issuer":"https://auth.example.com","x":2}"#;
     world.answer(&again, ok(newer.to_vec()));
-    assert_eq!(world.keys.issuer_metadata(ISSUER), Some(&newer[..]));
+    assert_eq!(world.metadata(), Mirrored::Document(&newer[..]));
 }
 
 #[derive(Clone, Debug)]
@@ -566,4 +582,123 @@ fn only_keys_that_something_is_wrong_with_are_news() {
     }
     assert_eq!(skipped, [2]);
     assert_eq!(world.find("k"), Seen::Known);
+}
+
+#[test]
+fn first_keys_are_tried_for_again_within_two_seconds() {
+    let mut world = World::with_uri();
+    for _ in 0..5 {
+        let fetch = world.only_fetch();
+        world.answer(&fetch, status(504));
+        assert_eq!(world.find("a"), Seen::Wait);
+        world.fetches();
+        world.pass(2);
+    }
+    let fetch = world.only_fetch();
+    world.answer(&fetch, ok(key_set(&["a"])));
+    assert_eq!(world.find("a"), Seen::Known);
+}
+
+/// The backoff is up to 75 seconds long by then: a request does not wait for it.
+#[test]
+fn keys_that_cannot_be_used_are_asked_for_on_request() {
+    for stale in [false, true] {
+        let mut world = World::with_uri();
+        if stale {
+            let fetch = world.only_fetch();
+            world.answer(&fetch, ok(key_set(&["a"])));
+            world.fetches();
+            world.pass(600 + 3600);
+        }
+        for _ in 0..12 {
+            let fetch = world.only_fetch();
+            world.answer(&fetch, FetchOutcome::Failed);
+            world.fetches();
+            world.pass(100);
+        }
+        let fetch = world.only_fetch();
+        world.answer(&fetch, FetchOutcome::Failed);
+        world.fetches();
+        assert!(matches!(world.find("a"), Seen::Unavailable(_)));
+        world.pass(1);
+        assert!(matches!(world.find("a"), Seen::Unavailable(_)));
+        assert_eq!(world.tick(), []);
+        world.pass(1);
+        assert_eq!(world.find("a"), Seen::Wait);
+        let fetch = world.only_fetch();
+        assert_eq!(world.find("a"), Seen::Wait);
+        world.answer(&fetch, ok(key_set(&["a"])));
+        assert_eq!(world.find("a"), Seen::Known);
+    }
+}
+
+#[test]
+fn the_error_that_says_most_is_told_with_its_place() {
+    let issuer = "https://auth.example.com/t";
+    let mismatch = br#"{"issuer":"https://auth.example.com/t/"}"#;
+    let no_uri = br#"{"issuer":"https://auth.example.com/t"}"#;
+    let place = |path: &str| format!("\"https://auth.example.com{path}\"");
+    let inserted = place("/.well-known/openid-configuration/t");
+    let first = place("/.well-known/oauth-authorization-server/t");
+    for (answers, expected) in [
+        (
+            [ok(mismatch.to_vec()), status(404), status(500)],
+            (
+                FetchError::Discovery(discovery::DiscoveryError::IssuerMismatch(
+                    "\"https://auth.example.com/t/\"".to_owned(),
+                )),
+                first.clone(),
+            ),
+        ),
+        (
+            [status(404), ok(no_uri.to_vec()), ok(b"<html>".to_vec())],
+            (
+                FetchError::Discovery(discovery::DiscoveryError::JwksUriMissing),
+                inserted.clone(),
+            ),
+        ),
+        (
+            [status(404), status(403), status(404)],
+            (FetchError::Status(403), inserted.clone()),
+        ),
+        (
+            [status(404), status(404), status(404)],
+            (FetchError::Status(404), first.clone()),
+        ),
+    ] {
+        let mut world = World::new(serde_json::json!({"issuer": issuer, "cluster": "auth"}));
+        let mut fetch = world.only_fetch();
+        let [one, two, three] = answers;
+        for answer in [one, two] {
+            world.answer(&fetch, answer);
+            fetch = world.fetches().remove(0);
+        }
+        world.answer(&fetch, three);
+        assert_eq!(world.failures(), [expected]);
+    }
+
+    // Of the key set's own fetch too, and without the query.
+    let mut world = World::new(serde_json::json!({
+        "issuer": issuer, "cluster": "auth", "jwks_uri": "https://auth.example.com/k?key=secret",
+    }));
+    let fetch = world.only_fetch();
+    world.answer(&fetch, status(403));
+    assert_eq!(world.failures(), [(FetchError::Status(403), place("/k"))]);
+}
+
+#[test]
+fn metadata_that_is_mirrored_is_waited_for() {
+    let mut world = World::new(serde_json::json!({
+        "issuer": "https://auth.example.com",
+        "cluster": "auth",
+        "jwks_uri": "https://auth.example.com/keys",
+        "authorization_server_metadata": true,
+    }));
+    assert_eq!(world.metadata(), Mirrored::Wait);
+    let document = br#"{"issuer":"https://auth.example.com"}"#;
+    let fetch = world.tick().pop().unwrap();
+    world.answer(&fetch, ok(document.to_vec()));
+    let mut commands = std::iter::from_fn(|| world.keys.next_command());
+    assert!(commands.any(|command| command == Command::Wake(ISSUER)));
+    assert_eq!(world.metadata(), Mirrored::Document(&document[..]));
 }

@@ -15,6 +15,8 @@ use crate::token::signature::{Algorithm, Portable, PublicKey};
 
 const NOW: UnixNanos = UnixNanos::from_secs(1_800_000_000);
 const ISSUER: &str = "https://auth.example.com";
+/// Stands for a request that waits.
+const WAITS: Reason = Reason::Internal;
 const RESOURCE: &str = "https://mcp.example.com/mcp";
 
 /// Counts how often a signature is computed.
@@ -132,6 +134,9 @@ impl Worker {
         let reason = match self.at("/mcp", &format!("Bearer {token}")) {
             Decision::Allow(_) => None,
             Decision::Refuse(refusal, _) => Some(refusal.reason),
+            Decision::Wait(_) => {
+                return (Some(WAITS), self.signatures.0.get().saturating_sub(before));
+            }
             other => panic!("{other:?}"),
         };
         (reason, self.signatures.0.get().saturating_sub(before))
@@ -201,22 +206,92 @@ fn nothing_outlives_the_key() {
     assert_eq!(worker.send(&token), (None, 1), "it was forgotten");
 }
 
+/// The set with another key named `es256`.
+fn replaced(with: &Value) -> Value {
+    let mut set = testing::key_set();
+    for key in set["keys"].as_array_mut().unwrap() {
+        if key["kid"] == "es256" {
+            *key = with.clone();
+            key["kid"] = json!("es256");
+        }
+    }
+    set
+}
+
+fn other_key() -> Value {
+    testing::public_jwk(testing::Signer::Stranger, "ES256")
+}
+
 #[test]
 fn another_key_of_the_same_name_is_another_key() {
     let mut worker = Worker::remote();
     let token = token(&claims());
     assert_eq!(worker.send(&token), (None, 1));
-    let mut other = testing::key_set();
-    for key in other["keys"].as_array_mut().unwrap() {
-        if key["kid"] == "es256" {
-            // The generator of the curve (SEC 2 §2.4.2): a point of it, and not ours.
-            key["x"] = json!("axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY");
-            key["y"] = json!("T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU");
-        }
+    worker.later(100);
+    worker.fetch(&replaced(&other_key()));
+    assert_eq!(worker.send(&token), (Some(Reason::SignatureInvalid), 1));
+}
+
+/// Issuers do that: good tokens are never called bad for it.
+#[test]
+fn a_key_replaced_under_its_name_is_fetched_once_and_used() {
+    // By one of the same algorithm, and by one for another.
+    for old in [
+        other_key(),
+        testing::public_jwk(testing::Signer::Issuer, "EdDSA"),
+    ] {
+        let mut worker = Worker::remote();
+        worker.later(100);
+        worker.fetch(&replaced(&old));
+        worker.later(1);
+        let token = token(&claims());
+        assert_eq!(worker.send(&token).0, Some(WAITS));
+        worker.fetch(&testing::key_set());
+        assert_eq!(worker.send(&token), (None, 1));
+        assert_eq!(worker.send(&token), (None, 0));
+    }
+}
+
+/// Within the cooldown nobody can tell, unless the issuer was asked since the token was seen.
+#[test]
+fn a_forged_token_is_bad_once_its_issuer_was_asked_and_pending_before() {
+    let mut worker = Worker::remote();
+    let first = forged(&token(&claims()));
+    let mut other = claims();
+    other["jti"] = json!("other");
+    let second = forged(&token(&other));
+    worker.later(1);
+    assert_eq!(worker.send(&first), (Some(WAITS), 1));
+    worker.fetch(&testing::key_set());
+    assert_eq!(worker.send(&first), (Some(Reason::SignatureInvalid), 0));
+    worker.later(1);
+    assert_eq!(worker.send(&first), (Some(Reason::SignatureInvalid), 0));
+    assert_eq!(worker.send(&second), (Some(Reason::KeyPending), 1));
+    assert_eq!(worker.send(&second), (Some(Reason::KeyPending), 0));
+    worker.later(9);
+    assert_eq!(worker.send(&second), (Some(WAITS), 0));
+    worker.fetch(&replaced(&other_key()));
+    // Other keys: it is tried again, and was seen before they were asked for.
+    assert_eq!(worker.send(&second), (Some(Reason::SignatureInvalid), 1));
+}
+
+#[test]
+fn more_keys_than_are_tried_are_no_bad_token() {
+    let mut worker = Worker::remote();
+    let mut keys = vec![other_key(); 4];
+    keys.push(testing::public_jwk(testing::Signer::Issuer, "ES256"));
+    worker.later(100);
+    worker.fetch(&json!({ "keys": keys }));
+    for token in [
+        token(&claims()),
+        testing::token("ES256", &json!({}), &claims()),
+    ] {
+        assert_eq!(worker.send(&token), (Some(Reason::TooManyKeys), 4));
+        assert_eq!(worker.send(&token), (Some(Reason::TooManyKeys), 0));
     }
     worker.later(100);
-    worker.fetch(&other);
-    assert_eq!(worker.send(&token), (Some(Reason::SignatureInvalid), 1));
+    worker.fetch(&json!({ "keys": keys.split_off(1) }));
+    assert_eq!(worker.send(&token(&claims())), (None, 4));
 }
 
 #[test]
@@ -227,8 +302,8 @@ fn nothing_outlives_the_bound_on_stale_keys() {
     worker.later(149);
     assert_eq!(worker.send(&token), (None, 0));
     let forged = forged(&token);
-    assert_eq!(worker.send(&forged), (Some(Reason::SignatureInvalid), 1));
-    assert_eq!(worker.send(&forged), (Some(Reason::SignatureInvalid), 0));
+    assert_eq!(worker.send(&forged), (Some(WAITS), 1));
+    assert_eq!(worker.send(&forged), (Some(WAITS), 0));
     worker.later(1);
     for token in [token, forged] {
         let decision = worker.at("/mcp", &format!("Bearer {token}"));
@@ -238,46 +313,29 @@ fn nothing_outlives_the_bound_on_stale_keys() {
 
 #[test]
 fn a_forged_token_costs_one_signature() {
-    let mut worker = Worker::remote();
-    let forged = forged(&token(&claims()));
-    assert_eq!(worker.send(&forged), (Some(Reason::SignatureInvalid), 1));
-    for _ in 0..10 {
+    for header in [json!({"kid": "es256"}), json!({})] {
+        let mut worker = Worker::remote();
+        let forged = forged(&testing::token("ES256", &header, &claims()));
+        worker.later(10);
+        assert_eq!(worker.send(&forged), (Some(WAITS), 1));
+        worker.fetch(&testing::key_set());
+        for _ in 0..10 {
+            assert_eq!(worker.send(&forged), (Some(Reason::SignatureInvalid), 0));
+        }
+        worker.later(50);
         assert_eq!(worker.send(&forged), (Some(Reason::SignatureInvalid), 0));
+        worker.later(10);
+        assert_eq!(worker.send(&forged), (Some(WAITS), 1), "briefly");
+        worker.fetch(&rotated(&["rs256"]));
+        assert_eq!(
+            worker.send(&forged),
+            (Some(Reason::SignatureInvalid), 1),
+            "other keys"
+        );
+        worker.later(1000);
+        worker.fetch(&testing::key_set());
+        assert_eq!(worker.send(&forged), (Some(Reason::Expired), 0));
     }
-    worker.later(60);
-    assert_eq!(
-        worker.send(&forged),
-        (Some(Reason::SignatureInvalid), 1),
-        "briefly"
-    );
-    let mut without = testing::key_set();
-    without["keys"]
-        .as_array_mut()
-        .unwrap()
-        .retain(|key| key["kid"] != "rs256");
-    worker.later(40);
-    worker.fetch(&without);
-    assert_eq!(
-        worker.send(&forged),
-        (Some(Reason::SignatureInvalid), 1),
-        "other keys"
-    );
-    worker.later(1000);
-    worker.fetch(&without);
-    assert_eq!(worker.send(&forged), (Some(Reason::Expired), 0));
-}
-
-/// A token without `kid` may be by a key that is new: it is worth asking, once per cooldown.
-#[test]
-fn a_forged_token_without_kid_still_asks_for_keys() {
-    let mut worker = Worker::remote();
-    let unnamed = forged(&testing::token("ES256", &json!({}), &claims()));
-    let credentials = format!("Bearer {unnamed}");
-    assert!(matches!(worker.at("/mcp", &credentials), Decision::Wait(_)));
-    worker.fetch(&testing::key_set());
-    assert_eq!(worker.send(&unnamed), (Some(Reason::SignatureInvalid), 0));
-    worker.later(10);
-    assert!(matches!(worker.at("/mcp", &credentials), Decision::Wait(_)));
 }
 
 #[test]
@@ -340,7 +398,7 @@ proptest! {
     /// Whatever happens in whatever order, a worker that remembers decides as one that does not.
     #[test]
     fn memory_changes_no_decision(
-        steps in prop::collection::vec((0_u8..8, 0_usize..6, 0_u64..120), 1..60),
+        steps in prop::collection::vec((0_u8..8, 0_usize..4, 0_u64..120), 1..60),
         entries in prop::sample::select(vec![1_usize, 3, 100]),
     ) {
         let issuer = json!({
@@ -357,10 +415,8 @@ proptest! {
         short["exp"] = json!(1_800_000_040);
         let tokens = [
             good.clone(),
-            forged(&good),
             token(&short),
             testing::token("ES256", &json!({}), &claims()),
-            forged(&testing::token("ES256", &json!({}), &claims())),
             testing::token("EdDSA", &json!({"kid": "eddsa"}), &claims()),
         ];
         for (step, which, seconds) in steps {
@@ -368,7 +424,7 @@ proptest! {
                 0 => {
                     let set = match which {
                         0 | 1 => rotated(&[]),
-                        2 | 3 => rotated(&["es256"]),
+                        2 => rotated(&["es256"]),
                         _ => rotated(&["eddsa"]),
                     };
                     for worker in [&mut with, &mut without] {
@@ -401,6 +457,66 @@ proptest! {
                     );
                 }
             }
+        }
+    }
+
+    /// Whatever forged tokens come, and however the key of the same name is replaced: a good token of
+    /// a key that the worker has is allowed at once; a token is called forged only where the issuer was
+    /// asked after it was first seen; and all of them cost one fetch per cooldown.
+    #[test]
+    fn forged_tokens_cost_good_ones_nothing(
+        steps in prop::collection::vec((0_u8..8, 0_usize..4, 0_u64..8), 1..80),
+    ) {
+        let mut worker = Worker::remote();
+        let mut has_ours = true;
+        let mut publishes_ours = true;
+        let mut asked = worker.now;
+        let mut causes: Vec<UnixNanos> = Vec::new();
+        let mut first_seen: std::collections::BTreeMap<String, UnixNanos> = Default::default();
+        for (step, which, seconds) in steps {
+            match step {
+                0 => publishes_ours = which > 1,
+                1 | 2 => worker.later(seconds),
+                3 => {
+                    let scheduled = worker.now.since(asked) >= Duration::from_secs(90);
+                    worker.trust.keys.handle_tick(worker.now);
+                    while let Some(command) = worker.trust.keys.next_command() {
+                        let Command::Fetch(fetch) = command else { continue };
+                        if !scheduled {
+                            causes.push(worker.now);
+                        }
+                        asked = worker.now;
+                        let set = if publishes_ours { testing::key_set() } else { replaced(&other_key()) };
+                        let outcome = FetchOutcome::Response {
+                            status: 200,
+                            cache_control: Vec::new(),
+                            body: set.to_string().into_bytes(),
+                        };
+                        worker.trust.keys.handle_response(fetch.id, outcome, worker.now);
+                        has_ours = publishes_ours;
+                    }
+                }
+                _ => {
+                    let mut claims = claims();
+                    claims["jti"] = json!(which.to_string());
+                    let good = token(&claims);
+                    let is_good = step > 5;
+                    let sent = if is_good { good } else { forged(&good) };
+                    let seen = *first_seen.entry(sent.clone()).or_insert(worker.now);
+                    let reason = worker.send(&sent).0;
+                    if is_good && has_ours {
+                        prop_assert_eq!(reason, None);
+                    } else {
+                        prop_assert_ne!(reason, None);
+                    }
+                    if reason == Some(Reason::SignatureInvalid) {
+                        prop_assert!(seen <= asked, "nobody has asked since");
+                    }
+                }
+            }
+        }
+        for pair in causes.windows(2) {
+            prop_assert!(pair[1].since(pair[0]) >= Duration::from_secs(10));
         }
     }
 }

@@ -98,6 +98,7 @@ def test_every_reason_that_data_can_cause_has_a_case() -> None:
         "body_too_large",
         "body_malformed",
         "header_mismatch",
+        "too_many_keys",
         "too_many_waiting",
         "internal",
     }

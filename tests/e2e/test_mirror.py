@@ -30,7 +30,6 @@ def start(start_envoy: StartEnvoy, server: KeyServer, *, mirrored: bool = True) 
 def test_the_issuers_metadata_is_served_as_it_is(start_envoy: StartEnvoy) -> None:
     with KeyServer([tokens.public_jwk("rsa-1")]) as server:
         envoy = start(start_envoy, server)
-        until(lambda: http1.request(envoy.port, "GET", PLACES[0]).status == 200, "the document")
         for place in PLACES:
             answer = http1.request(envoy.port, "GET", place, [("origin", "https://app.example")])
             assert answer.status == 200

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Fetched, Location, REDISCOVER, RemoteIssuer, Target, Why, Work};
+use super::{Fetched, Keys, Location, REDISCOVER, RemoteIssuer, Target, Why, Work};
 use crate::keys::backoff::{self, CALLBACK_GRACE};
 use crate::keys::discovery::{self, DiscoveryError, WellKnown};
 use crate::keys::jwk::KeySet;
-use crate::keys::{Event, FetchError, FetchOutcome, Outbox, freshness};
+use crate::keys::{Event, FetchError, FetchOutcome, Outbox, fetch_error, freshness};
 use crate::time::UnixNanos;
 use crate::url::HttpUrl;
 
@@ -15,6 +15,7 @@ impl RemoteIssuer {
         if why == Why::UnknownKey {
             self.last_asked = Some(now);
         }
+        self.told = None;
         if self.needs_discovery(now) {
             self.fetch_metadata(WellKnown::FIRST, now, outbox);
         } else {
@@ -58,6 +59,8 @@ impl RemoteIssuer {
             Location::Configured(uri) | Location::Discovered { uri, .. } => uri.clone(),
             Location::Undiscovered => return self.fetch_metadata(WellKnown::FIRST, now, outbox),
         };
+        // The metadata was found, or is not needed: what went wrong before is no cause.
+        self.told = None;
         let cluster = self.config.jwks_cluster.clone();
         self.fetch(Target::KeySet, &cluster, &uri, now, outbox);
     }
@@ -70,6 +73,7 @@ impl RemoteIssuer {
         now: UnixNanos,
         outbox: &mut Outbox<'_>,
     ) {
+        self.asked = fetch_error::shown(url);
         let timeout = self.config.timings.timeout;
         let id = outbox.fetch(cluster, url, timeout);
         let lost_at = now.saturating_add(timeout.saturating_add(CALLBACK_GRACE));
@@ -129,7 +133,10 @@ impl RemoteIssuer {
             FetchOutcome::Response { status, .. } => FetchError::Status(status),
         };
         match place.next(&self.config.issuer) {
-            Some(next) => self.fetch_metadata(next, now, outbox),
+            Some(next) => {
+                self.told = Some(self.most_telling(error));
+                self.fetch_metadata(next, now, outbox);
+            }
             None => self.fail_metadata(error, now, outbox),
         }
     }
@@ -195,13 +202,30 @@ impl RemoteIssuer {
         outbox.wake();
     }
 
+    /// This error of what was asked last, or an earlier one of this attempt that says more.
+    fn most_telling(&mut self, error: FetchError) -> (FetchError, String) {
+        match self.told.take() {
+            Some(told) if told.0.weight() >= error.weight() => told,
+            Some(_) | None => (error, self.asked.clone()),
+        }
+    }
+
     pub(super) fn fail(&mut self, error: FetchError, now: UnixNanos, outbox: &mut Outbox<'_>) {
-        let pause = backoff::pause(self.failures);
+        let (error, url) = self.most_telling(error);
+        let pause = match &self.keys {
+            Keys::Absent => backoff::pause_for_first_keys(self.failures),
+            Keys::Fetched { .. } => backoff::pause(self.failures),
+        };
+        self.failed_at = Some(now);
         self.failures = self.failures.saturating_add(1);
         let retry_in = pause.saturating_add(self.spread(pause, 4));
         self.next = now.saturating_add(retry_in);
         self.work = Work::Idle;
-        outbox.report(Event::FetchFailed { error, retry_in });
+        outbox.report(Event::FetchFailed {
+            error,
+            url,
+            retry_in,
+        });
         self.publish(None, outbox);
         outbox.wake();
     }

@@ -142,6 +142,13 @@ impl RemoteIssuer {
                     return self.adopt_failure(failure, outbox);
                 }
             }
+            Why::NoKeys => {
+                if let Some(failure) = record.failure
+                    && now.since(failure.at) < backoff::ON_REQUEST
+                {
+                    return self.adopt_failure(failure, outbox);
+                }
+            }
             Why::UnknownKey => {
                 if let Some(asked_at) = record.asked_at {
                     self.last_asked = self.last_asked.max(Some(asked_at.min(now)));
@@ -261,6 +268,7 @@ impl RemoteIssuer {
     /// Another worker has failed just now: this one does not try at once as well.
     fn adopt_failure(&mut self, failure: Failure, outbox: &mut Outbox<'_>) {
         self.failures = failure.count.max(1);
+        self.failed_at = Some(failure.at);
         self.next = failure.retry_at;
         self.rest(outbox);
     }
@@ -322,6 +330,7 @@ impl RemoteIssuer {
         record.asked_at = record.asked_at.max(self.last_asked);
         record.failure = (self.failures > 0).then_some(Failure {
             count: self.failures,
+            at: self.failed_at.unwrap_or(self.next),
             retry_at: self.next,
         });
         record.location = match &self.location {

@@ -411,27 +411,88 @@ fn a_new_key_that_another_worker_has_is_found_within_the_cooldown() {
     assert_eq!(process.fetches.len(), 0);
 }
 
+/// Requests come all the time: they ask, too.
 #[test]
 fn an_outage_costs_one_try_per_pause_in_all_workers_together() {
     let mut process = Process::new(4);
-    let mut tries = 0;
+    let mut tries: Vec<UnixNanos> = Vec::new();
     for _ in 0..600 {
         process.tick_all();
         if !process.fetches.is_empty() {
-            tries += 1;
+            tries.push(process.now);
             process.answer(FetchOutcome::Failed);
             process.tick_all();
-            assert!(
-                process
-                    .find_all("a")
-                    .iter()
-                    .all(|seen| *seen == Seen::Unavailable(Reason::KeysUnavailable))
-            );
         }
+        let seen = process.find_all("a");
+        let patient = [Seen::Wait, Seen::Unavailable(Reason::KeysUnavailable)];
+        assert!(seen.iter().all(|seen| patient.contains(seen)), "{seen:?}");
         process.pass(Duration::from_millis(100));
     }
-    // After 1, 3, 7, 15, 31 seconds and at once, each a little later.
-    assert!((5..=6).contains(&tries), "{tries}");
+    let gaps: Vec<Duration> = tries.windows(2).map(|two| two[1].since(two[0])).collect();
+    assert!(gaps.iter().all(|gap| *gap >= Duration::from_secs(1)));
+    assert!(
+        gaps[5..].iter().all(|gap| *gap >= Duration::from_secs(2)),
+        "{gaps:?}"
+    );
+    assert!((25..=34).contains(&tries.len()), "{}", tries.len());
+}
+
+/// In every worker, all the time, with the name of a key that is known.
+#[test]
+fn forged_tokens_cost_one_fetch_per_cooldown_and_good_ones_nothing() {
+    for workers in [1, 4] {
+        let mut process = Process::new(workers);
+        process.tick_all();
+        process.answer(ok(key_set(&["a"])));
+        process.pass_seconds(100);
+        process.tick_all();
+        let mut fetched = Vec::new();
+        for _ in 0..2400 {
+            for worker in 0..workers {
+                let now = process.now;
+                let doubt = process.workers[worker].doubt(ISSUER, now, now);
+                assert_ne!(doubt, Doubt::Settled, "nobody has asked since");
+                assert_eq!(process.find(worker, "a"), Seen::Known);
+            }
+            process.tick_all();
+            if !process.fetches.is_empty() {
+                process.pass(Duration::from_millis(10));
+                process.answer(ok(key_set(&["a"])));
+                fetched.push(process.now);
+            }
+            process.pass(Duration::from_millis(50));
+        }
+        assert_eq!(fetched.len(), 4, "in 120 seconds of 30-second cooldowns");
+        for pair in fetched.windows(2) {
+            assert!(pair[1].since(pair[0]) >= Duration::from_secs(30));
+        }
+    }
+}
+
+#[test]
+fn a_token_is_forged_in_all_workers_once_one_has_asked() {
+    let mut process = Process::warm();
+    process.pass_seconds(100);
+    let seen = process.now;
+    assert_eq!(process.workers[2].doubt(ISSUER, seen, seen), Doubt::Wait);
+    process.tick(2);
+    process.answer(ok(key_set(&["a"])));
+    process.pass(Duration::from_millis(5));
+    process.tick_all();
+    for worker in 0..4 {
+        let now = process.now;
+        assert_eq!(
+            process.workers[worker].doubt(ISSUER, seen, now),
+            Doubt::Settled
+        );
+        assert!(matches!(
+            process.workers[worker].doubt(ISSUER, now, now),
+            Doubt::Unavailable {
+                reason: Reason::KeyPending,
+                ..
+            }
+        ));
+    }
 }
 
 #[test]
