@@ -175,20 +175,30 @@ fn place(config: &Config, path: &[u8], authority: Authority<'_>) -> Route {
         return mirrored;
     }
     let mut found = Route::Foreign;
+    let mut is_suffixed = None;
     for (id, resource) in config.by_specificity.iter().filter_map(served) {
         let admitted = resource.hosts.admits(authority);
-        match path.matches(&resource.pattern) {
-            PathMatch::None => {}
-            PathMatch::Exact(_) | PathMatch::Ambiguous if admitted == Some(false) => {}
-            PathMatch::Exact(_) if admitted.is_none() => {
-                return Route::Unclear(id, Reason::HostInvalid);
-            }
-            PathMatch::Exact(bindings) => {
-                if found == Route::Foreign {
-                    found = Route::Protected(id, bindings);
-                }
+        let (bindings, suffixed) = match path.matches(&resource.pattern) {
+            PathMatch::None => continue,
+            PathMatch::Exact(_) | PathMatch::Suffixed(_) | PathMatch::Ambiguous
+                if admitted == Some(false) =>
+            {
+                continue;
             }
             PathMatch::Ambiguous => return Route::Unclear(id, Reason::PathAmbiguous),
+            PathMatch::Exact(_) | PathMatch::Suffixed(_) if admitted.is_none() => {
+                return Route::Unclear(id, Reason::HostInvalid);
+            }
+            PathMatch::Exact(bindings) => (bindings, None),
+            PathMatch::Suffixed(bindings) => (bindings, Some(resource.pattern.specificity())),
+        };
+        // `/v1.1` is its own resource beside `/v1`, but `/mcp.json` is nobody's beside `/` and `/mcp`.
+        let is_named = suffixed.is_none() && is_suffixed == Some(resource.pattern.specificity());
+        if found == Route::Foreign || is_named {
+            found = Route::Protected(id, bindings);
+            is_suffixed = suffixed;
+        } else if is_suffixed.is_some() {
+            return Route::Unclear(id, Reason::PathAmbiguous);
         }
     }
     found

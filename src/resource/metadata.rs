@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::WELL_KNOWN;
-use super::path::{Bindings, PathMatch, PathPattern, RequestPath};
+use super::path::{Bindings, PathPattern, RequestPath};
 use crate::config::IssuerId;
 use crate::template::Template;
 
@@ -67,10 +67,7 @@ impl Metadata {
         if segments != self.pattern.segments() {
             return None;
         }
-        match path.matches(&self.pattern) {
-            PathMatch::Exact(bindings) => Some(bindings),
-            PathMatch::Ambiguous | PathMatch::None => None,
-        }
+        path.exactly(&self.pattern)
     }
 }
 
@@ -99,7 +96,7 @@ impl Mirror {
         let segments = text.iter().filter(|b| **b == b'/').count();
         let mut below = None;
         for place in &self.places {
-            if matches!(path.matches(place), PathMatch::Exact(_)) {
+            if path.exactly(place).is_some() {
                 if segments == place.segments() {
                     return Some(true);
                 }

@@ -1,16 +1,20 @@
 //! Paths of requests: which pattern one is below, and whether that can be told for certain.
 //!
 //! Servers read odd paths in many ways: they decode percent-encoding once or twice, merge slashes,
-//! resolve dot segments, drop `;parameters`, take `\` for `/`, ignore case, or trim. A path that is
-//! below a pattern in any of these readings, but not plainly so, is [`PathMatch::Ambiguous`].
+//! resolve dot segments, drop `;parameters`, take `\` for `/`, ignore case, or trim. Their readings
+//! are not listed here. A path is taken for one that is below a pattern unless that can be ruled
+//! out, in two steps: [`undone`] has all characters that single characters can become, [`reading`]
+//! all that can be left of segments. So a path that some server reads as below a pattern, but that
+//! is not plainly so, is [`PathMatch::Ambiguous`].
 
-mod readings;
+mod characters;
+mod reading;
 #[cfg(test)]
 mod tests;
+mod undone;
 
+use std::borrow::Cow;
 use std::fmt;
-
-use readings::Readings;
 
 /// The longest value of a variable, in bytes.
 const MAX_VALUE_BYTES: usize = 128;
@@ -94,11 +98,14 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Bindings {
 /// How a request's path stands to a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathMatch {
-    /// It is not below the pattern in any reading.
+    /// No server reads it as below the pattern.
     None,
-    /// It is below it, in its own spelling and in every reading.
+    /// It is below it, in its own spelling and for every server.
     Exact(Bindings),
-    /// It is below it in some reading: nobody can tell what a server makes of it.
+    /// It would be below it without a suffix: `/mcp.json`. To some servers it is, others may have
+    /// something else there.
+    Suffixed(Bindings),
+    /// It may be below it: nobody can tell what a server makes of it.
     Ambiguous,
 }
 
@@ -225,20 +232,33 @@ impl Segment {
     }
 }
 
-/// The path of one request, read in every way once.
+/// The path of one request.
 #[derive(Debug)]
 pub struct RequestPath<'a> {
     raw: &'a [u8],
-    readings: Readings<'a>,
+    /// See [`undone`]; without the first `/`. `None` if it may be anything.
+    text: Option<Cow<'a, [u8]>>,
+    /// Every server reads the same segments.
+    is_clear: bool,
 }
 
 impl<'a> RequestPath<'a> {
     /// From `:path`, as received. A query is not looked at.
     pub fn new(path: &'a [u8]) -> Self {
         let raw = path.split(|b| *b == b'?').next().unwrap_or_default();
+        let (text, is_clear) = match raw.strip_prefix(b"/") {
+            Some(path) if is_plain_path(path) => (Some(Cow::Borrowed(path)), true),
+            Some(path) => {
+                let undone = undone::undone(path);
+                (undone.text.map(Cow::Owned), undone.is_clear)
+            }
+            // An absolute URL, or what a server makes a path of.
+            None => (None, false),
+        };
         Self {
             raw,
-            readings: Readings::of(raw),
+            text,
+            is_clear,
         }
     }
 
@@ -247,96 +267,116 @@ impl<'a> RequestPath<'a> {
         self.raw
     }
 
+    /// The path's variables if it is below the pattern for every server.
+    pub fn exactly(&self, pattern: &PathPattern) -> Option<Bindings> {
+        match spelt_below(self.raw, pattern) {
+            Some(Spelt {
+                bindings: Some(bindings),
+                is_suffixed: false,
+            }) if self.is_clear => Some(bindings),
+            Some(_) | None => None,
+        }
+    }
+
     /// How the path stands to a pattern.
     pub fn matches(&self, pattern: &PathPattern) -> PathMatch {
-        match below(self.raw, pattern) {
-            Below::Yes(bindings) if self.readings.is_clean() => PathMatch::Exact(bindings),
-            Below::Yes(_) | Below::BadValue => PathMatch::Ambiguous,
-            Below::No if self.readings.any(|path| reads_below(path, pattern)) => {
-                PathMatch::Ambiguous
+        match spelt_below(self.raw, pattern) {
+            Some(Spelt {
+                bindings: Some(bindings),
+                is_suffixed,
+            }) if self.is_clear => {
+                if is_suffixed {
+                    PathMatch::Suffixed(bindings)
+                } else {
+                    PathMatch::Exact(bindings)
+                }
             }
-            Below::No if self.readings.may_hide(pattern.literals()) => PathMatch::Ambiguous,
-            Below::No => PathMatch::None,
+            Some(_) => PathMatch::Ambiguous,
+            None if self.may_be_below(pattern) => PathMatch::Ambiguous,
+            None => PathMatch::None,
+        }
+    }
+
+    fn may_be_below(&self, pattern: &PathPattern) -> bool {
+        match &self.text {
+            Some(Cow::Borrowed(plain)) if begins_otherwise(plain, pattern) => false,
+            Some(text) => reading::may_be_below(text, &pattern.segments),
+            None => true,
         }
     }
 }
 
-enum Below {
-    No,
-    Yes(Bindings),
-    /// But for a variable whose value is none.
-    BadValue,
+/// What most plain paths are: of another first letter, and of no script. All others are read.
+fn begins_otherwise(plain: &[u8], pattern: &PathPattern) -> bool {
+    let (Some(first), Some(Segment::Literal(name))) = (plain.first(), pattern.segments.first())
+    else {
+        return false;
+    };
+    let has_script = memchr::memchr_iter(b'.', plain)
+        .filter_map(|at| plain.get(at..at.saturating_add(4)))
+        .any(|script| script.eq_ignore_ascii_case(b".php"));
+    let begins = name
+        .bytes()
+        .next()
+        .is_some_and(|b| b.eq_ignore_ascii_case(first));
+    !begins && !has_script
 }
 
-/// Whether the path is below the pattern as it is spelt.
-fn below(raw: &[u8], pattern: &PathPattern) -> Below {
+/// That a path is spelt as one below a pattern.
+struct Spelt {
+    /// `None` if a variable's value is none.
+    bindings: Option<Bindings>,
+    /// Some name has something behind it.
+    is_suffixed: bool,
+}
+
+/// Whether the path is below the pattern as it is spelt, but for suffixes.
+fn spelt_below(raw: &[u8], pattern: &PathPattern) -> Option<Spelt> {
     let mut found = segments(raw).peekable();
     let mut bindings = Vec::new();
-    let mut bad_value = false;
+    let mut is_bad = false;
+    let mut is_suffixed = false;
     for segment in &pattern.segments {
-        let Some(found_segment) = found.next() else {
-            return Below::No;
-        };
+        let found_segment = found.next()?;
         match segment {
-            Segment::Literal(text) if text.as_bytes() == found_segment => {}
-            Segment::Literal(_) => return Below::No,
+            Segment::Literal(text) => {
+                let suffix = found_segment.strip_prefix(text.as_bytes())?;
+                match suffix.first() {
+                    None => {}
+                    Some(first) if ends_name(*first) && is_plain(*first) => is_suffixed = true,
+                    Some(_) => return None,
+                }
+            }
             // `/t/` is not below `/t/{tenant}`.
             Segment::Variable(_) if found_segment.is_empty() && found.peek().is_none() => {
-                return Below::No;
+                return None;
             }
             Segment::Variable(name) => match value(found_segment) {
                 Some(value) => bindings.push((name.clone(), value.to_owned())),
-                None => bad_value = true,
+                None => is_bad = true,
             },
         }
     }
-    if bad_value {
-        Below::BadValue
-    } else {
-        Below::Yes(Bindings(bindings))
-    }
+    Some(Spelt {
+        bindings: (!is_bad).then_some(Bindings(bindings)),
+        is_suffixed,
+    })
 }
 
-/// Whether a reading is below the pattern for a server that ignores case, and that takes
-/// `/mcp.json` for `/mcp`: routes of Rails, and of Spring before 5.3, end in an optional format.
-/// That covers servers on Windows too, which drop final dots and white space.
-fn reads_below(path: &[u8], pattern: &PathPattern) -> bool {
-    let mut found = segments(path).peekable();
-    let mut wanted = pattern.segments.iter().peekable();
-    while let Some(segment) = wanted.next() {
-        let Some(found_segment) = found.next() else {
-            return false;
-        };
-        let fits = match segment {
-            Segment::Literal(text) => {
-                is_literal(trim(found_segment), text)
-                    || wanted.peek().is_none() && has_format(found_segment, text)
-            }
-            Segment::Variable(_) => !found_segment.is_empty() || found.peek().is_some(),
-        };
-        if !fits {
-            return false;
-        }
-    }
-    true
+/// Whether a character behind a name is none of it.
+fn ends_name(character: u8) -> bool {
+    !(character.is_ascii_alphanumeric() || matches!(character, b'-' | b'_'))
 }
 
-fn is_literal(segment: &[u8], text: &str) -> bool {
-    segment.eq_ignore_ascii_case(text.as_bytes())
-}
-
-fn has_format(segment: &[u8], text: &str) -> bool {
-    segment
-        .split_at_checked(text.len())
-        .is_some_and(|(name, format)| is_literal(name, text) && format.starts_with(b"."))
-}
-
-/// Without the final dots and white space that servers on Windows drop.
-fn trim(segment: &[u8]) -> &[u8] {
-    let kept = segment.iter().rposition(|b| *b != b'.' && *b > b' ');
-    segment
-        .get(..kept.map_or(0, |last| last.saturating_add(1)))
-        .unwrap_or_default()
+/// Plain characters only, no empty segment but a last one, and none of dots alone.
+fn is_plain_path(path: &[u8]) -> bool {
+    path.iter().all(|b| is_plain(*b) || *b == b'/')
+        && (path.is_empty()
+            || path
+                .strip_suffix(b"/")
+                .unwrap_or(path)
+                .split(|b| *b == b'/')
+                .all(|segment| segment.iter().any(|b| *b != b'.')))
 }
 
 /// The segments of a path; `/` has none.

@@ -58,6 +58,27 @@ fn one_resource_has_its_path_and_two_places_of_metadata() {
 }
 
 #[test]
+fn a_suffix_is_the_resources_own_unless_another_has_it() {
+    let one = config(json!([{"resource": "https://mcp.example.com/mcp"}]));
+    assert_eq!(routed(&one, "/mcp.json", ""), "protected 0");
+    assert_eq!(routed(&one, "/assets/mcp.js", ""), "foreign");
+    let several = config(json!([
+        {"resource": "https://mcp.example.com/mcp"},
+        {"resource": "https://mcp.example.com/mcp/admin"},
+        {"resource": "https://mcp.example.com/mcp.json"},
+    ]));
+    for (path, expected) in [
+        ("/mcp.html", "protected 0"),
+        ("/mcp.html/admin", "path_ambiguous 0"),
+        ("/mcp/admin.json", "path_ambiguous 0"),
+        ("/mcp.json/x", "protected 2"),
+        ("/.well-known/oauth-protected-resource/mcp.html", "foreign"),
+    ] {
+        assert_eq!(routed(&several, path, ""), expected, "{path}");
+    }
+}
+
+#[test]
 fn of_several_resources_the_most_specific_wins() {
     let config = config(json!([
         {"resource": "https://mcp.example.com"},
