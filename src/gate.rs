@@ -13,7 +13,7 @@ use crate::evidence::escaped;
 use crate::head::Head;
 use crate::keys::{Doubt, Found, Keys, Mirrored};
 use crate::mcp::lists::Lists;
-use crate::mcp::{Messages, Mismatch, Needs, Operation, RequestId, Routing};
+use crate::mcp::{Messages, Mismatch, Needs, Operation, RequestId, Routing, encoding};
 use crate::reason::Reason;
 use crate::reply::{self, Origin, Reply};
 use crate::resource::host::Authority;
@@ -57,10 +57,14 @@ pub enum Decision {
     ReadBody(Pending),
 }
 
-/// What is known of a request whose operation is still to be read.
+/// What is known of a request whose operation is still to be read: all that headers and token say
+/// of it is decided.
 #[derive(Clone, Debug)]
 pub struct Pending {
     caller: Rc<Caller>,
+    /// Whether a request of this method has a body. If not, it need not wait for one: there is no
+    /// operation in it, and the first byte of a body is refused.
+    pub expects_body: bool,
     /// What is changed in it if it is allowed.
     pub edits: Edits,
 }
@@ -241,7 +245,7 @@ pub fn decide_operation(
     decide_with(config, route, head, now, |request| {
         let lists = request.authorize_operation(&pending, body)?;
         Ok(Granted::All(Edits {
-            lists: lists.map(Box::new),
+            lists,
             ..pending.edits
         }))
     })
@@ -437,21 +441,38 @@ impl Request<'_> {
         Some(keyed.key(self.id, self.bindings, credentials))
     }
 
-    /// What this caller may do.
+    /// What this caller may do, as far as headers and token tell.
     fn grant(&self, caller: Rc<Caller>) -> Result<Granted, Stop> {
-        if !self.resource.operations.is_empty() {
-            if self.announces_too_much() {
-                let refusal = self.refusal_by(Reason::BodyTooLarge, caller.issuer);
-                return Err(Stop::from(refusal));
-            }
-            return Ok(Granted::ByOperation(Pending {
-                edits: self.edits(Some(&caller)),
-                caller,
-            }));
-        }
         self.authorize_scopes(&self.resource.scopes, &caller)?;
         self.authorize_claims(&caller)?;
-        Ok(Granted::All(self.edits(Some(&caller))))
+        let mut edits = self.edits(Some(&caller));
+        if self.resource.operations.is_empty() {
+            return Ok(Granted::All(edits));
+        }
+        let expects_body = self.expects_body();
+        let refused = |reason| Err(Stop::from(self.refusal_by(reason, caller.issuer)));
+        match self.announced_bytes() {
+            Some(1..) if !expects_body => return refused(Reason::BodyUnexpected),
+            Some(bytes) if bytes > self.config.limits.body_bytes => {
+                return refused(Reason::BodyTooLarge);
+            }
+            Some(_) | None => {}
+        }
+        if let Some(found) = encoding::foreign(self.head).filter(|_| expects_body) {
+            let mut refusal = self.refusal_by(Reason::BodyEncoded, caller.issuer);
+            refusal.expected = Some("utf-8, or us-ascii, not compressed".to_owned());
+            refusal.found =
+                Some(std::str::from_utf8(found).map_or("not UTF-8".to_owned(), escaped));
+            return Err(Stop::from(refusal));
+        }
+        if !expects_body && self.filters_lists() {
+            edits.lists = Some(Box::new(Lists::of_stream(&caller.granted)));
+        }
+        Ok(Granted::ByOperation(Pending {
+            edits,
+            expects_body,
+            caller,
+        }))
     }
 
     /// What the body asks for, and whether the token has all that this needs; then, what is to be
@@ -460,26 +481,19 @@ impl Request<'_> {
         &self,
         pending: &Pending,
         body: Body<'_>,
-    ) -> Result<Option<Lists>, Stop> {
+    ) -> Result<Option<Box<Lists>>, Stop> {
         let caller = &pending.caller;
         let refused = |reason| Stop::from(self.refusal_by(reason, caller.issuer));
-        let granted = &caller.granted;
-        let (operations, lists) = match body {
+        let body = match body {
+            Body::Whole(b"") if !pending.expects_body => return Ok(pending.edits.lists.clone()),
+            Body::TooLarge | Body::Whole(_) if !pending.expects_body => {
+                return Err(refused(Reason::BodyUnexpected));
+            }
             Body::TooLarge => return Err(refused(Reason::BodyTooLarge)),
-            Body::Whole(b"") if self.may_be_empty() => {
-                let lists = self.filters_lists().then(|| Lists::of_stream(granted));
-                (Vec::new(), lists)
-            }
-            Body::Whole(body) => {
-                let messages = self.messages(caller.issuer, body)?;
-                let operations: Vec<Operation> = messages.operations().cloned().collect();
-                let lists = self
-                    .filters_lists()
-                    .then(|| Lists::asked(&operations, granted, messages.id()))
-                    .flatten();
-                (operations, lists)
-            }
+            Body::Whole(body) => body,
         };
+        let messages = self.messages(caller.issuer, body)?;
+        let operations: Vec<Operation> = messages.operations().cloned().collect();
         let mut needed: Vec<&String> = self.resource.scopes.iter().collect();
         for rule in &self.resource.operations {
             let Some(operation) = operations.iter().find(|operation| rule.matches(operation))
@@ -503,8 +517,11 @@ impl Request<'_> {
         }
         let needed: Vec<String> = needed.into_iter().cloned().collect();
         self.authorize_scopes(&needed, caller)?;
-        self.authorize_claims(caller)?;
-        Ok(lists)
+        let lists = self
+            .filters_lists()
+            .then(|| Lists::asked(&operations, &caller.granted, messages.id()))
+            .flatten();
+        Ok(lists.map(Box::new))
     }
 
     fn messages(&self, issuer: IssuerId, body: &[u8]) -> Result<Messages, Stop> {
@@ -525,22 +542,23 @@ impl Request<'_> {
         Ok(messages)
     }
 
-    /// Requests of these methods ask for no operation: they open a stream, or end a session.
-    fn may_be_empty(&self) -> bool {
-        matches!(
+    /// Requests of the other methods ask for no operation: they open a stream, or end a session.
+    fn expects_body(&self) -> bool {
+        !matches!(
             self.head.method(),
             b"GET" | b"HEAD" | b"DELETE" | b"OPTIONS"
         )
     }
 
-    fn announces_too_much(&self) -> bool {
-        self.head.values("content-length").any(|length| {
+    /// The length of the body that `content-length` states; what is no number counts as endless.
+    fn announced_bytes(&self) -> Option<usize> {
+        let lengths = self.head.values("content-length").map(|length| {
             std::str::from_utf8(length)
                 .ok()
-                .and_then(|length| length.parse::<u64>().ok())
-                .and_then(|length| usize::try_from(length).ok())
-                .is_some_and(|length| length > self.config.limits.body_bytes)
-        })
+                .and_then(|length| length.parse().ok())
+                .unwrap_or(usize::MAX)
+        });
+        lengths.max()
     }
 
     fn token(&self) -> Result<UnverifiedToken<'_>, Stop> {

@@ -111,7 +111,8 @@ impl Head {
         self.parts(headers, move |name| name.len() == bytes)
     }
 
-    fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    /// All names and values, in order.
+    pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.parts(&self.headers, |_| true)
     }
 

@@ -6,6 +6,7 @@
 //! the body says.
 
 mod body;
+pub mod encoding;
 pub mod lists;
 mod routing;
 #[cfg(test)]

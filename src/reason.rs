@@ -163,6 +163,12 @@ reasons! {
     OperationNotAllowed => "operation_not_allowed", Policy, 403, AccessDenied, None, "The operation is not allowed here";
     /// The body is longer than `limits.body_bytes`, and `operations` need it.
     BodyTooLarge => "body_too_large", Request, 413, InvalidRequest, None, "The request body is too large to be judged";
+    /// The headers say that the body is in another encoding than UTF-8, or compressed, and
+    /// `operations` need it.
+    BodyEncoded => "body_encoded", Request, 415, InvalidRequest, None, "The request body must be UTF-8 and not compressed";
+    /// A body came with a method that has none (GET, HEAD, DELETE, OPTIONS): some server may look
+    /// for an operation in it.
+    BodyUnexpected => "body_unexpected", Request, 400, InvalidRequest, None, "A request of this method has no body";
     /// The body is not one that all servers read in the same way, and `operations` need it.
     BodyMalformed => "body_malformed", Request, 400, InvalidRequest, None, "The request body is not well-formed JSON-RPC";
     /// Routing headers (`Mcp-Method`, `Mcp-Name`, `MCP-Protocol-Version`) and body disagree.

@@ -70,8 +70,11 @@ impl Reading {
         Ok(())
     }
 
+    /// Whether it can be judged. A body that should not be there is refused by its first byte.
     fn is_complete(&self) -> bool {
-        self.ended || self.too_large
+        let is_unexpected = !self.body.is_empty()
+            && matches!(&self.wanted, Some(wanted) if !wanted.pending.expects_body);
+        self.ended || self.too_large || is_unexpected
     }
 
     /// Whether its headers wait for its body.
@@ -96,6 +99,7 @@ impl Worker {
     ) {
         let mut reading = self.reading.remove(stream).unwrap_or_else(Reading::begin);
         reading.ended |= request.ends;
+        let bodiless = !pending.expects_body;
         reading.wanted = Some(Wanted { request, pending });
         let complete = reading.is_complete();
         self.reading.insert(stream, reading);
@@ -103,6 +107,7 @@ impl Worker {
             return self.judge(stream, now, later);
         }
         match self.bodies {
+            _ if bodiless => self.forward_bodiless(stream, later),
             Bodies::Unknown => self.plan(now),
             Bodies::Delivered => {}
             Bodies::Withheld => self.forward_headers(stream, later),
@@ -203,6 +208,21 @@ impl Worker {
         }
     }
 
+    /// Sends on a request that has no body by its method, although the host cannot say yet that it
+    /// has none.
+    fn forward_bodiless(&mut self, stream: StreamId, later: bool) {
+        if let Some(wanted) = self
+            .reading
+            .get_mut(stream)
+            .and_then(|reading| reading.wanted.as_mut())
+        {
+            let route = wanted.request.route.clone();
+            let mut edits = wanted.pending.edits.clone();
+            self.expect_response(stream, &route, &mut edits);
+        }
+        self.forward_headers(stream, later);
+    }
+
     /// The host failed while a body was read.
     fn give_up_reading(&mut self, stream: StreamId) {
         if let Some(Reading {
@@ -227,16 +247,19 @@ impl Worker {
         let HeldRequest {
             route, head, phase, ..
         } = request;
+        let expects_body = pending.expects_body;
         let body = if too_large {
             Body::TooLarge
         } else {
             Body::Whole(&body)
         };
         let mut decision = gate::decide_operation(&self.config, &route, &head, pending, body, now);
-        if let Decision::Allow(edits) = &mut decision {
+        let headers_are_gone = phase.get() == Phase::HeadersForwarded;
+        if let Decision::Allow(edits) = &mut decision
+            && (expects_body || !headers_are_gone)
+        {
             self.expect_response(stream, &route, edits);
         }
-        let headers_are_gone = phase.get() == Phase::HeadersForwarded;
         if headers_are_gone && matches!(decision, Decision::Allow(_) | Decision::Observe(..)) {
             self.carry_out_body(&decision, &head, &phase);
         } else if later {

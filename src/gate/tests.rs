@@ -915,20 +915,45 @@ fn a_body_that_cannot_be_judged_is_refused() {
 
 #[test]
 fn requests_without_a_body_ask_for_no_operation() {
-    for method in ["GET", "DELETE", "HEAD"] {
+    for method in ["GET", "DELETE", "HEAD", "OPTIONS"] {
         let case = with_operations().at(method, "/mcp");
+        let Decision::ReadBody(pending) = case.decide() else {
+            panic!("{method}: its body may still come");
+        };
+        assert!(!pending.expects_body);
         assert!(
             matches!(case.decide_with(""), Decision::Allow(_)),
             "{method}"
         );
-        // With one they are judged by it.
-        let (refusal, _) = case.refused_with(&call("delete_one"));
-        assert_eq!(refusal.reason, Reason::ScopeInsufficient);
+        let (refusal, reply) = case.refused_with(&call("echo"));
+        assert_eq!(
+            (refusal.reason, reply.status),
+            (Reason::BodyUnexpected, 400)
+        );
+        for length in ["5", "+5", "x", "99999999999999999999"] {
+            let announced = with_operations().at(method, "/mcp");
+            let announced = announced.header("content-length", length);
+            assert_eq!(announced.refused().0, Reason::BodyUnexpected);
+        }
+        assert!(matches!(
+            case.header("content-length", "0").decide(),
+            Decision::ReadBody(_)
+        ));
     }
-    let poor = with_operations()
-        .at("GET", "/mcp")
-        .resource("scopes", json!(["mcp:other"]));
-    assert_eq!(poor.refused_with("").0.reason, Reason::ScopeInsufficient);
+}
+
+#[test]
+fn all_that_headers_and_token_decide_is_decided_before_the_body() {
+    for method in ["GET", "POST", "DELETE"] {
+        let poor = with_operations()
+            .at(method, "/mcp")
+            .resource("scopes", json!(["mcp:other"]));
+        assert_eq!(poor.refused().0, Reason::ScopeInsufficient);
+        let foreign = with_operations()
+            .at(method, "/mcp")
+            .resource("require_claims", json!({"tenant": ["acme"]}));
+        assert_eq!(foreign.refused().0, Reason::ClaimNotAllowed);
+    }
 }
 
 #[test]

@@ -96,6 +96,8 @@ def test_every_reason_that_data_can_cause_has_a_case() -> None:
         "key_pending",
         "operation_not_allowed",
         "body_too_large",
+        "body_encoded",
+        "body_unexpected",
         "body_malformed",
         "header_mismatch",
         "too_many_keys",

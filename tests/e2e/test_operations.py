@@ -285,12 +285,66 @@ def test_streams_and_sessions_have_no_operation(envoy: Envoy, recorder: Recorder
         test_id = new_test_id()
         assert post(envoy, b"", method=method, test_id=test_id).status == 200
         assert recorder.one(test_id).method == method
-        refused(post(envoy, DELETE, method=method), "scope_insufficient")
     stream_id = new_test_id()
     with socket.create_connection(("127.0.0.1", envoy.port), timeout=10) as connection:
         headers = [("authorization", f"Bearer {READ}"), ("x-test-id", stream_id)]
         connection.sendall(http1.encode("GET", "/mcp/sse", headers, host="a"))
         until(lambda: recorder.has_stream(stream_id), "the stream to reach the upstream")
+
+
+def _begins(method: str, body_header: str, bearer: str, test_id: str) -> bytes:
+    """A request whose body never ends."""
+    lines = [f"{method} /mcp HTTP/1.1", "host: a", f"authorization: Bearer {bearer}"]
+    lines += [f"x-test-id: {test_id}", body_header, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
+@pytest.mark.parametrize("body_header", ["transfer-encoding: chunked", "content-length: 5"])
+def test_headers_of_a_token_that_does_not_suffice_never_go_on(
+    method: str, body_header: str, envoy: Envoy, recorder: Recorder
+) -> None:
+    test_id = new_test_id()
+    poor = token("mcp:other")
+    with socket.create_connection(("127.0.0.1", envoy.port), timeout=10) as connection:
+        connection.sendall(_begins(method, body_header, poor, test_id))
+        assert http1.read_response(connection).status in (400, 403)
+    assert not recorder.has_stream(test_id)
+    assert not recorder.seen(test_id)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "OPTIONS"])
+def test_the_body_of_a_request_that_should_have_none_is_refused(
+    method: str, envoy: Envoy, recorder: Recorder
+) -> None:
+    test_id = new_test_id()
+    announced = post(envoy, call("echo"), method=method, test_id=test_id)
+    assert announced.status == 400
+    assert not recorder.has_stream(test_id)
+    test_id = new_test_id()
+    with socket.create_connection(("127.0.0.1", envoy.port), timeout=10) as connection:
+        connection.sendall(_begins(method, "transfer-encoding: chunked", ADMIN, test_id))
+        body = call("shell")
+        connection.sendall(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+        assert http1.read_response(connection).status == 400
+    assert envoy.logged(test_id)["reason"] == "body_unexpected"
+    assert not recorder.seen(test_id)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("content-type", "application/json; charset=utf-7"),
+        ("content-type", 'application/json; x="; charset=utf-16"'),
+        ("content-encoding", "gzip"),
+    ],
+)
+def test_a_body_in_another_encoding_is_415(
+    header: tuple[str, str], envoy: Envoy, recorder: Recorder
+) -> None:
+    test_id = new_test_id()
+    refused(post(envoy, call("echo"), header, test_id=test_id), "body_encoded")
+    assert not recorder.seen(test_id)
 
 
 def test_a_bad_token_is_refused_before_its_body_has_come(envoy: Envoy) -> None:
