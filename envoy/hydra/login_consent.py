@@ -1,9 +1,15 @@
-"""Login and consent pages for Ory Hydra: anybody signs in as anybody. For trying things out only.
+"""Login, consent and registration for Ory Hydra: anybody signs in as anybody. For trying things out.
 
-Hydra leaves both pages to the deployment. This one also does what Hydra itself does not: it turns
-the `resource` parameter (RFC 8707), which MCP clients send and Hydra ignores, into the audience of
-the token. Without that the token's `aud` is empty, and no resource server may accept it. A login
-application of your own needs the same few lines: see `granted_audience`.
+Hydra leaves login and consent to the deployment. This application also does what MCP clients need
+and Hydra itself does not do; an application of your own needs the same few lines:
+
+- `resource` (RFC 8707), which clients send and Hydra ignores, becomes the audience of the token
+  (`granted_audience`). Without that `aud` is empty, and no resource server may accept the token.
+- The audience is put on the client's list (`allow_audience`), for Hydra refuses to refresh a token
+  whose audience is not on it.
+- Registration (RFC 7591) goes through `register`: Hydra answers with empty and null members, such as
+  `"client_uri": ""`, which the official TypeScript SDK refuses.
+- Only SCOPES are granted, whatever a client has registered for.
 """
 
 from __future__ import annotations
@@ -18,8 +24,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 HYDRA_ADMIN = os.environ.get("HYDRA_ADMIN_URL", "http://hydra:4445")
-# The resources that tokens may be made out to, separated by spaces.
+HYDRA_PUBLIC = os.environ.get("HYDRA_PUBLIC_URL", "http://hydra:4444")
+# The resources that tokens may be made out to, and what may be granted, separated by spaces.
 RESOURCES = frozenset(os.environ.get("RESOURCES", "").split())
+SCOPES = frozenset(os.environ.get("SCOPES", "openid offline_access mcp").split())
+# Origins of clients that run in a browser and register there.
+ORIGINS = frozenset(os.environ.get("ORIGINS", "http://localhost:6274").split())
+MAX_BODY = 64 * 1024
 
 PAGE = """<!doctype html><title>Sign in</title>
 <form method="post" action="/login">
@@ -41,24 +52,52 @@ def granted_audience(request: dict[str, Any]) -> list[str]:
     return sorted(RESOURCES.intersection(asked))
 
 
-def hydra(method: str, path: str, challenge: str, body: dict[str, Any] | None = None) -> Any:
-    kind = path.partition("/")[0]
-    query = urllib.parse.urlencode({f"{kind}_challenge": challenge})
+def call(method: str, url: str, body: Any = None) -> Any:
     request = urllib.request.Request(
-        f"{HYDRA_ADMIN}/admin/oauth2/auth/requests/{path}?{query}",
+        url,
         method=method,
         data=None if body is None else json.dumps(body).encode(),
         headers={"content-type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=30) as response:
         return json.load(response)
+
+
+def hydra(method: str, path: str, challenge: str, body: dict[str, Any] | None = None) -> Any:
+    kind = path.partition("/")[0]
+    query = urllib.parse.urlencode({f"{kind}_challenge": challenge})
+    return call(method, f"{HYDRA_ADMIN}/admin/oauth2/auth/requests/{path}?{query}", body)
+
+
+def allow_audience(client: dict[str, Any], audience: list[str]) -> None:
+    """Puts the audience on the client's list, if it is not there yet."""
+    missing = [one for one in audience if one not in (client.get("audience") or [])]
+    if missing:
+        name = urllib.parse.quote(client["client_id"], safe="")
+        patch = [{"op": "replace", "path": "/audience", "value": audience}]
+        call("PATCH", f"{HYDRA_ADMIN}/admin/clients/{name}", patch)
+
+
+def with_refresh(asked: dict[str, Any]) -> dict[str, Any]:
+    """A registration that has the scope without which Hydra refreshes nothing."""
+    scope = asked.get("scope")
+    if scope and "refresh_token" in (asked.get("grant_types") or []):
+        asked["scope"] = " ".join(dict.fromkeys([*scope.split(), "offline_access"]))
+    return asked
+
+
+def without_empty(registered: dict[str, Any]) -> dict[str, Any]:
+    """A registration response without members that say nothing."""
+    return {name: value for name, value in registered.items() if value not in (None, "", [], {})}
 
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
         fields = urllib.parse.parse_qs(query)
-        if path == "/login":
+        if path == "/health":
+            self.json(200, {"status": "ok"})
+        elif path == "/login":
             self.answer(lambda: self.login(only(fields, "login_challenge")))
         elif path == "/consent":
             self.answer(lambda: self.consent(only(fields, "consent_challenge")))
@@ -66,12 +105,55 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(404)
 
     def do_POST(self) -> None:
-        if self.path != "/login":
+        if self.path not in ("/login", "/register"):
             self.send_error(404)
             return
         length = int(self.headers.get("content-length", 0))
-        fields = urllib.parse.parse_qs(self.rfile.read(min(length, 65536)).decode())
+        body = self.rfile.read(min(length, MAX_BODY))
+        if self.path == "/register":
+            self.register(body)
+            return
+        fields = urllib.parse.parse_qs(body.decode())
         self.answer(lambda: self.sign_in(only(fields, "challenge"), only(fields, "subject")))
+
+    def do_OPTIONS(self) -> None:
+        """A preflight of a registration."""
+        self.send_response(204)
+        self.allow_origin()
+        self.send_header("access-control-allow-methods", "POST")
+        self.send_header("access-control-allow-headers", "content-type, mcp-protocol-version")
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def register(self, body: bytes) -> None:
+        """Hands a registration to Hydra, and a clean answer back (RFC 7591)."""
+        try:
+            asked = with_refresh(json.loads(body))
+            answer = without_empty(call("POST", f"{HYDRA_PUBLIC}/oauth2/register", asked))
+            status = 201
+        except (TypeError, ValueError, AttributeError):
+            status, answer = 400, {"error": "invalid_client_metadata"}
+        except urllib.error.HTTPError as error:
+            status, answer = error.code, {"error": "invalid_client_metadata"}
+        except OSError:
+            status, answer = 503, {"error": "temporarily_unavailable"}
+        self.json(status, answer)
+
+    def allow_origin(self) -> None:
+        origin = self.headers.get("origin")
+        if origin in ORIGINS:
+            self.send_header("access-control-allow-origin", origin)
+            self.send_header("vary", "Origin")
+
+    def json(self, status: int, answer: dict[str, Any]) -> None:
+        text = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("cache-control", "no-store")
+        self.send_header("content-length", str(len(text)))
+        self.allow_origin()
+        self.end_headers()
+        self.wfile.write(text)
 
     def answer(self, action: Any) -> None:
         try:
@@ -104,9 +186,15 @@ class Handler(BaseHTTPRequestHandler):
     def consent(self, challenge: str) -> None:
         """Grants what is asked for: a real deployment asks its user here."""
         request = hydra("GET", "consent", challenge)
+        audience = granted_audience(request)
+        allow_audience(request["client"], audience)
+        scopes = SCOPES.intersection(request.get("requested_scope") or [])
+        # Hydra gives a refresh token for this scope alone, and not every SDK asks for it.
+        if "offline_access" in (request["client"].get("scope") or "").split():
+            scopes |= SCOPES & {"offline_access"}
         granted = {
-            "grant_scope": request.get("requested_scope") or [],
-            "grant_access_token_audience": granted_audience(request),
+            "grant_scope": sorted(scopes),
+            "grant_access_token_audience": audience,
         }
         self.redirect(hydra("PUT", "consent/accept", challenge, granted)["redirect_to"])
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import html.parser
 import json
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -105,24 +106,69 @@ class AuthorizationServer:
 
 
 async def browse(
-    authorization_url: str, redirect_uri: str, on_redirect: Callable[[str, str], None] | None = None
+    authorization_url: str,
+    redirect_uri: str,
+    on_redirect: Callable[[str, str], None] | None = None,
+    answers: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Follows the redirects of a login until the client's own URI; that URI's query."""
-    async with httpx.AsyncClient() as browser:  # keeps the cookies of the login
-        url = authorization_url
-        for _ in range(10):
-            response = await browser.get(url)
-            if not response.has_redirect_location:
+    """Logs in as a person would, until the client's own URI; that URI's query.
+
+    Follows redirects, and submits each form with what its page fills in, or with `answers`, by the
+    names of its fields.
+    """
+    async with httpx.AsyncClient(timeout=30) as browser:  # keeps the cookies of the login
+        request = browser.build_request("GET", authorization_url)
+        for _ in range(16):
+            response = await browser.send(request)
+            url = str(response.url)
+            if response.has_redirect_location:
+                target = urllib.parse.urljoin(url, response.headers["location"])
+                if on_redirect is not None:
+                    on_redirect(url, target)
+                if target.startswith(redirect_uri):
+                    return callback_query(target)
+                request = browser.build_request("GET", target)
+                continue
+            form = Form.of(response.text)
+            if form is None:
                 raise RuntimeError(
                     f"login stopped at {url}: {response.status_code} {response.text}"
                 )
-            target = urllib.parse.urljoin(url, response.headers["location"])
-            if on_redirect is not None:
-                on_redirect(url, target)
-            url = target
-            if url.startswith(redirect_uri):
-                return callback_query(url)
+            fields = {
+                name: (answers or {}).get(name, value) for name, value in form.fields.items()
+            }
+            target = urllib.parse.urljoin(url, form.action)
+            request = browser.build_request("POST", target, data=fields)
     raise RuntimeError("login went in circles")
+
+
+class Form(html.parser.HTMLParser):
+    """The first form of a page: where it goes, and its fields with what they hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action: str | None = None
+        self.fields: dict[str, str] = {}
+        self._open = False
+
+    @classmethod
+    def of(cls, page: str) -> Form | None:
+        form = cls()
+        form.feed(page)
+        return form if form.action is not None else None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag == "form" and self.action is None:
+            self.action, self._open = values.get("action", ""), True
+        elif tag in ("input", "button") and self._open and values.get("name"):
+            unchecked = values.get("type") in ("checkbox", "radio") and "checked" not in values
+            if not unchecked:
+                self.fields.setdefault(values["name"], values.get("value", ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._open = False
 
 
 def callback_query(url: str) -> dict[str, str]:

@@ -7,6 +7,7 @@
 // Neither SDK waits for a login: it hands the authorization URL over and throws. What is in this
 // file beyond that is what every application has to do.
 
+import { randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import readline from 'node:readline';
@@ -33,7 +34,13 @@ async function hear() {
 
 const provider = {
   redirectUrl: options.redirect_uri,
-  clientMetadata: { client_name: 'test client', redirect_uris: [options.redirect_uri] },
+  // Ory Hydra, for one, lets nobody log in without one of 8 characters.
+  state: () => randomUUID(),
+  clientMetadata: {
+    client_name: 'test client',
+    redirect_uris: [options.redirect_uri],
+    grant_types: ['authorization_code', 'refresh_token'],
+  },
   clientInformation: () => provider.client,
   saveClientInformation: (client) => (provider.client = client),
   tokens: () => provider.saved,
@@ -48,9 +55,6 @@ const provider = {
     if (what === 'all' || what === 'tokens') provider.saved = undefined;
   },
 };
-if (options.sdk === 1) {
-  provider.clientMetadata.grant_types = ['authorization_code', 'refresh_token'];
-}
 if (options.client_id) {
   provider.client = { client_id: options.client_id, issuer: options.issuer };
 }
