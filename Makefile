@@ -3,7 +3,7 @@
 # missing on Debian, packages with apt-get.
 
 .DEFAULT_GOAL := help
-.PHONY: help build package reproducible demo test matrix chaos bench lint audit clean
+.PHONY: help build package reproducible demo test compose matrix chaos bench lint audit clean
 
 python := .tools/venv/bin/python
 
@@ -28,6 +28,9 @@ test: tools build browser package-tools prometheus ## native tests, then everyth
 	$(python) -m pytest tests -n 2 -q
 	@# What takes long or says the same on any Envoy is left out; `make matrix` has that too.
 	scripts/envoy-matrix "" tests/e2e tests/test_examples.py -n 2 -q $(patsubst %,--ignore=tests/e2e/test_%.py,browser clients configuration real_parts)
+
+compose: tools build ## envoy/docker-compose.yaml on a real engine, step by step; ONLY=first-login for one scenario
+	@scripts/compose $(ONLY)
 
 matrix: tools build browser ## the end-to-end tests on the oldest Envoy; ENVOY=1.38.3 for another
 	@scripts/envoy-matrix $(ENVOY)
