@@ -1,5 +1,7 @@
 //! The absolute `http` and `https` URLs of a configuration or of a discovery document.
 
+use std::net::Ipv4Addr;
+
 use fluent_uri::Uri;
 
 /// Why a text is not a URL that the filter can use.
@@ -116,7 +118,8 @@ impl HttpUrl {
             Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
             Some(_) | None => self.authority(),
         };
-        host == "localhost" || host == "[::1]" || host.starts_with("127.")
+        let is_loopback = |address: Ipv4Addr| address.is_loopback();
+        host == "localhost" || host == "[::1]" || host.parse().is_ok_and(is_loopback)
     }
 
     fn authority_start(&self) -> usize {
@@ -176,6 +179,9 @@ mod tests {
             ("http://[::1]:1/mcp", true),
             ("http://localhost.example/mcp", false),
             ("http://10.0.0.1/", false),
+            ("http://127.evil.example/", false),
+            ("http://127.0.0.1.evil.example/", false),
+            ("http://127.255.0.1/", true),
         ] {
             assert_eq!(
                 HttpUrl::parse_identifier(text).unwrap().is_loopback(),

@@ -1,9 +1,11 @@
 //! From the configuration as written to the one that is used. Every check is here.
 
+mod advice;
 mod checks;
 mod headers;
 mod issuer;
 mod operations;
+mod paths;
 mod resource;
 
 use super::raw;
@@ -14,20 +16,37 @@ use crate::resource::{Resource, UsualPaths};
 use checks::{Result, size, value};
 
 #[cfg(not(target_family = "wasm"))]
-pub(super) use headers::RESERVED_HEADERS;
+pub(super) use headers::{RESERVED_HEADERS, RESERVED_PREFIXES};
 
 pub(super) fn config(raw: raw::Config) -> Result<Config> {
     let mut warnings = Vec::new();
-    if raw.issuers.is_empty() {
+    let issuers = issuers(raw.issuers, &mut warnings)?;
+    let resources = resources(raw.resources, &issuers, &mut warnings)?;
+    let mut config = Config {
+        enabled: raw.enabled,
+        mode: match raw.mode {
+            raw::Mode::Enforce => Mode::Enforce,
+            raw::Mode::Observe => Mode::Observe,
+        },
+        limits: limits(&raw.limits)?,
+        by_specificity: by_specificity(&resources),
+        issuers,
+        resources,
+        usual_paths: UsualPaths::default(),
+        warnings,
+    };
+    config.usual_paths = UsualPaths::of(&config);
+    Ok(config)
+}
+
+fn issuers(raw: Vec<raw::Issuer>, warnings: &mut Vec<String>) -> Result<Vec<Issuer>> {
+    if raw.is_empty() {
         return Err(value("issuers", "an empty list", "at least one issuer"));
     }
-    if raw.resources.is_empty() {
-        return Err(value("resources", "an empty list", "at least one resource"));
-    }
     let mut issuers: Vec<Issuer> = Vec::new();
-    for (at, issuer) in raw.issuers.into_iter().enumerate() {
+    for (at, issuer) in raw.into_iter().enumerate() {
         let field = format!("issuers[{at}]");
-        let issuer = issuer::issuer(&field, issuer, &mut warnings)?;
+        let issuer = issuer::issuer(&field, issuer, warnings)?;
         if issuers
             .iter()
             .any(|other| other.policy.issuer == issuer.policy.issuer)
@@ -40,10 +59,22 @@ pub(super) fn config(raw: raw::Config) -> Result<Config> {
         }
         issuers.push(issuer);
     }
+    advice::issuers_apart(&issuers, warnings);
+    Ok(issuers)
+}
+
+fn resources(
+    raw: Vec<raw::Resource>,
+    issuers: &[Issuer],
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Resource>> {
+    if raw.is_empty() {
+        return Err(value("resources", "an empty list", "at least one resource"));
+    }
     let mut resources: Vec<Resource> = Vec::new();
-    for (at, resource) in raw.resources.into_iter().enumerate() {
+    for (at, resource) in raw.into_iter().enumerate() {
         let field = format!("resources[{at}]");
-        let resource = resource::resource(&field, resource, &issuers, &mut warnings)?;
+        let resource = resource::resource(&field, resource, issuers, warnings)?;
         if let Some(other) = resources.iter().find(|other| collide(other, &resource)) {
             return Err(value(
                 &field,
@@ -53,28 +84,20 @@ pub(super) fn config(raw: raw::Config) -> Result<Config> {
         }
         resources.push(resource);
     }
+    advice::resources_apart(&resources, warnings);
+    Ok(resources)
+}
+
+/// The resources, the most specific path first.
+fn by_specificity(resources: &[Resource]) -> Vec<ResourceId> {
     let specificity = |id: &ResourceId| resources.get(id.0).map(|one| one.pattern.specificity());
-    let mut by_specificity = Vec::with_capacity(resources.len());
+    let mut sorted = Vec::with_capacity(resources.len());
     for id in (0..resources.len()).map(ResourceId) {
-        let mut others = by_specificity.iter();
+        let mut others = sorted.iter();
         let at = others.position(|other| specificity(other) < specificity(&id));
-        by_specificity.insert(at.unwrap_or(by_specificity.len()), id);
+        sorted.insert(at.unwrap_or(sorted.len()), id);
     }
-    let mut config = Config {
-        enabled: raw.enabled,
-        mode: match raw.mode {
-            raw::Mode::Enforce => Mode::Enforce,
-            raw::Mode::Observe => Mode::Observe,
-        },
-        limits: limits(&raw.limits)?,
-        issuers,
-        resources,
-        by_specificity,
-        usual_paths: UsualPaths::default(),
-        warnings,
-    };
-    config.usual_paths = UsualPaths::of(&config);
-    Ok(config)
+    sorted
 }
 
 fn limits(raw: &raw::Limits) -> Result<Limits> {

@@ -185,6 +185,22 @@ pub(super) struct KeyTimings {
     pub(super) max_stale_seconds: Number<3600, 0, { 7 * DAY }>,
 }
 
+impl KeyTimings {
+    /// Whether any of them is given.
+    pub(super) fn has_any(&self) -> bool {
+        let Self {
+            refresh_seconds,
+            timeout_seconds,
+            unknown_key_cooldown_seconds,
+            max_stale_seconds,
+        } = self;
+        refresh_seconds.0.is_some()
+            || timeout_seconds.0.is_some()
+            || unknown_key_cooldown_seconds.0.is_some()
+            || max_stale_seconds.0.is_some()
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]

@@ -10,7 +10,7 @@ use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::build::RESERVED_HEADERS;
+use super::build::{RESERVED_HEADERS, RESERVED_PREFIXES};
 use super::raw::{self, Number};
 use crate::token::signature::Algorithm;
 
@@ -20,13 +20,13 @@ pub(super) const IDENTIFIER: &str = r"^https?://[^\s/?#@A-Z%]+(/[^\s?#]*)?$";
 pub(super) const LOCATION: &str = r"^https?://[^\s/?#@A-Z%]+(/[^\s?#]*)?(\?[^\s#]*)?$";
 /// As [`IDENTIFIER`], with `{name}` for whole segments of its path.
 pub(super) const RESOURCE: &str =
-    r"^https?://[^\s/?#@A-Z%{}]+(/([A-Za-z0-9._~!$&'()*+,=:@-]+|\{[a-z][a-z0-9_]*\}))*/?$";
+    r"^https?://[^\s/?#@A-Z%{}*]+(/([A-Za-z0-9._~!$&'()+,=:@-]+|\{[a-z][a-z0-9_]*\}))*/?$";
 /// An absolute path, with `{name}` for whole segments.
-pub(super) const PATH: &str = r"^(/|(/([A-Za-z0-9._~!$&'()*+,=:@-]+|\{[a-z][a-z0-9_]*\}))+/?)$";
+pub(super) const PATH: &str = r"^(/|(/([A-Za-z0-9._~!$&'()+,=:@-]+|\{[a-z][a-z0-9_]*\}))+/?)$";
 /// A host with or without a port.
 pub(super) const HOST: &str = r"^([a-z0-9._-]+|\[[a-z0-9.:_\[\]-]*\]\.?)(:[0-9]+)?$";
 /// Scheme and authority.
-pub(super) const ORIGIN: &str = r"^https?://[^\s/?#@A-Z%]+$";
+pub(super) const ORIGIN: &str = r"^https?://[^\s/?#@A-Z%*]+$";
 /// A scope-token (RFC 6749 §3.3).
 pub(super) const SCOPE: &str = r"^[!#-\[\]-~]+$";
 /// Something else than white space.
@@ -140,7 +140,11 @@ pub(super) fn identity_headers(map: &mut Schema) {
     map.insert("propertyNames".to_owned(), claim_path());
     members(map, |header| {
         header.insert("pattern".to_owned(), json!("^[a-z0-9-]+$"));
-        header.insert("not".to_owned(), json!({"enum": RESERVED_HEADERS}));
+        let prefixes = format!("^({})", RESERVED_PREFIXES.join("|"));
+        header.insert(
+            "not".to_owned(),
+            json!({"anyOf": [{"enum": RESERVED_HEADERS}, {"pattern": prefixes}]}),
+        );
     });
 }
 

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod schema;
+mod silent;
 
 use serde_json::{Value, json};
 
@@ -394,7 +395,7 @@ fn broken() -> Vec<(Value, &'static str, &'static str)> {
                 json!({"sub": "authorization"}),
             ),
             "resources[0].identity_headers.sub",
-            "that HTTP itself does not use",
+            "that HTTP, MCP and Envoy do not use",
         ),
         (
             with(

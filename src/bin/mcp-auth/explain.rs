@@ -26,9 +26,6 @@ use crate::{Failure, Outcome, now, read_file, read_stdin, show};
 use request::Request;
 use rows::Rows;
 
-/// The longest token that is read, in bytes: above every configurable bound, so that one that is
-/// too large is told apart from one that is cut.
-const MAX_STDIN_BYTES: u64 = 256 * 1024;
 /// 9999-12-31T23:59:59Z, the last second of RFC 3339.
 const LAST_SECOND: u64 = 253_402_300_799;
 
@@ -110,7 +107,7 @@ pub(crate) fn run(args: Args) -> Result<Outcome, Failure> {
         .map_err(|error| Failure::Usage(error.to_string()))?;
     let mut request =
         Request::new(&args.url, &args.method, &args.headers).map_err(Failure::Usage)?;
-    request.set_token(&read_stdin(MAX_STDIN_BYTES)?);
+    request.set_token(&read_stdin()?);
     let at = match &args.at {
         None => now(),
         Some(text) => time(text)?,
@@ -187,7 +184,8 @@ fn use_keys(
     }
     let mut notes = String::new();
     for key in skipped {
-        notes.push_str(&format!("Note: {}: {key}\n", path.display()));
+        let note = format!("{}: {key}", path.display());
+        notes.push_str(&format!("Note: {}\n", show::line(&note)));
     }
     match issuer.and_then(|id| config.issuers.get_mut(id.0)) {
         Some(issuer) => issuer.keys = KeySource::Inline(keys),

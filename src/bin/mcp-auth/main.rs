@@ -6,8 +6,8 @@ mod explain;
 mod show;
 mod usage;
 
-use std::fs;
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -60,10 +60,24 @@ Examples:
     },
 }
 
+/// The longest input of any kind, in bytes: 4 MiB.
+const MAX_INPUT_BYTES: u64 = 4 * 1024 * 1024;
+
 /// What a command has to say, and whether the answer is yes.
 struct Outcome {
     text: String,
     yes: bool,
+}
+
+impl Outcome {
+    /// Lines of which a terminal shows every character, wherever a value in them came from.
+    fn printable(self) -> Self {
+        let lines: Vec<String> = self.text.split('\n').map(show::line).collect();
+        Self {
+            text: lines.join("\n"),
+            ..self
+        }
+    }
 }
 
 /// Why a command has no answer.
@@ -84,8 +98,8 @@ fn main() -> ExitCode {
             let code = if outcome.yes { 0 } else { 1 };
             (io::stdout().write_all(outcome.text.as_bytes()), code)
         }
-        Err(Failure::Invalid(message)) => (writeln!(io::stderr(), "mcp-auth: {message}"), 1),
-        Err(Failure::Usage(message)) => (writeln!(io::stderr(), "mcp-auth: {message}"), 2),
+        Err(Failure::Invalid(message)) => (complain(&message), 1),
+        Err(Failure::Usage(message)) => (complain(&message), 2),
     };
     match outcome {
         // A reader such as `head` may have had enough.
@@ -94,11 +108,16 @@ fn main() -> ExitCode {
     }
 }
 
+/// Says what is wrong, on one line.
+fn complain(message: &str) -> io::Result<()> {
+    writeln!(io::stderr(), "mcp-auth: {}", show::line(message))
+}
+
 /// Help and the version, or what is wrong with the command line.
 fn not_run(error: &clap::Error) -> ExitCode {
     // Nobody is left to tell if this fails.
     let _ = match usage::sentence(error) {
-        Some(sentence) => writeln!(io::stderr(), "mcp-auth: {sentence}"),
+        Some(sentence) => complain(&sentence),
         None => error.print(),
     };
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
@@ -106,8 +125,8 @@ fn not_run(error: &clap::Error) -> ExitCode {
 
 fn run(command: Command) -> Result<Outcome, Failure> {
     match command {
-        Command::Check(args) => check::run(&args),
-        Command::Explain(args) => explain::run(args),
+        Command::Check(args) => check::run(&args).map(Outcome::printable),
+        Command::Explain(args) => explain::run(args).map(Outcome::printable),
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&Config::schema())
                 .map_err(|error| Failure::Usage(error.to_string()))?;
@@ -132,23 +151,37 @@ fn completions(shell: Shell) -> Result<Outcome, Failure> {
 
 /// The bytes of a file.
 fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path)
-        .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))
+    let name = path.display().to_string();
+    match File::open(path) {
+        Ok(file) => read(file, &name),
+        Err(error) => Err(Failure::Usage(format!("cannot read {name}: {error}"))),
+    }
 }
 
-/// At most `max_bytes` of standard input.
-fn read_stdin(max_bytes: u64) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
+/// The bytes of standard input.
+fn read_stdin() -> Result<Vec<u8>, Failure> {
     if io::stdin().is_terminal() {
         let hint = "mcp-auth: reading standard input; end it with Ctrl-D";
         // Only a courtesy.
         let _ = writeln!(io::stderr(), "{hint}");
     }
-    io::stdin()
-        .take(max_bytes)
+    read(io::stdin(), "standard input")
+}
+
+/// All of an input, if it ends in time: it may be a device or a pipe.
+fn read(input: impl Read, name: &str) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    // One byte more tells an input that is too long from one that just fits.
+    let read = input
+        .take(MAX_INPUT_BYTES.saturating_add(1))
         .read_to_end(&mut bytes)
-        .map_err(|error| Failure::Usage(format!("cannot read standard input: {error}")))?;
-    Ok(bytes)
+        .map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
+    if u64::try_from(read).is_ok_and(|read| read <= MAX_INPUT_BYTES) {
+        Ok(bytes)
+    } else {
+        let max = MAX_INPUT_BYTES;
+        Err(Failure::Usage(format!("{name} is longer than {max} bytes")))
+    }
 }
 
 #[allow(

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use mcp_auth_filter::evidence::printable;
 use mcp_auth_filter::time::UnixNanos;
 use mcp_auth_filter::token::TokenType;
 use mcp_auth_filter::token::signature::Algorithm;
@@ -68,15 +69,7 @@ pub(crate) fn duration(span: Duration) -> String {
     humantime::format_duration(span).to_string()
 }
 
-/// A text of which only the control characters need an escape.
+/// A text on one line, harmless to a terminal.
 pub(crate) fn line(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
+    printable(text)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::config::ConfigError;
 use crate::config::raw::Number;
 use crate::config::words::{quoted, quoted_url};
+use crate::evidence::printable;
 use crate::url::HttpUrl;
 
 pub(super) type Result<T> = std::result::Result<T, ConfigError>;
@@ -53,6 +54,11 @@ pub(super) fn within(
     }
     let allowed = format!("{} to {} {unit}", allowed.start(), allowed.end());
     Err(value(field, &given.to_string(), allowed.trim_end()))
+}
+
+/// Adds a warning: one line, whatever is in it.
+pub(super) fn warn(warnings: &mut Vec<String>, field: &str, text: &str) {
+    warnings.push(printable(&format!("{field}: {text}")));
 }
 
 pub(super) fn value(field: &str, found: &str, allowed: &str) -> ConfigError {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::checks::{Result, value};
+use super::advice::dotted_claim;
+use super::checks::{Result, value, warn};
 use super::resource::claim_path;
 use crate::config::words::quoted;
 use crate::resource::IdentityHeader;
@@ -16,54 +17,89 @@ const DEFAULT_IDENTITY_HEADERS: [(&str, &str); 4] = [
     ("iss", "x-mcp-issuer"),
 ];
 
-/// Headers that a claim must never replace: they steer the request itself.
-pub(in crate::config) const RESERVED_HEADERS: [&str; 14] = [
+/// Headers that a claim must never replace: they steer the request itself, in HTTP, in MCP, or in
+/// servers that take the method or the path from there.
+pub(in crate::config) const RESERVED_HEADERS: [&str; 23] = [
     "authorization",
     "connection",
     "content-encoding",
     "content-length",
     "content-type",
     "cookie",
+    "expect",
     "host",
+    "http2-settings",
     "keep-alive",
+    "last-event-id",
     "origin",
     "proxy-authorization",
+    "proxy-connection",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
 ];
+
+/// What the names of more such headers begin with: those of Envoy, of MCP, of content negotiation.
+pub(in crate::config) const RESERVED_PREFIXES: [&str; 3] = ["accept", "mcp-", "x-envoy-"];
+
+/// Headers that proxies and tracing write: others may rely on what they say.
+const WRITTEN_BY_PROXIES: [&str; 4] = ["forwarded", "traceparent", "tracestate", "x-forwarded-"];
+
+fn default_headers(field: &str) -> Result<Vec<IdentityHeader>> {
+    DEFAULT_IDENTITY_HEADERS
+        .iter()
+        .map(|(claim, name)| {
+            Ok(IdentityHeader {
+                claim: claim_path(field, claim)?,
+                name: Arc::from(*name),
+            })
+        })
+        .collect()
+}
+
+/// Whether a claim may be written into the header of this name.
+fn is_free(name: &str) -> bool {
+    let is_name = !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    is_name
+        && !RESERVED_HEADERS.contains(&name)
+        && !RESERVED_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
 
 pub(super) fn identity_headers(
     field: &str,
     map: Option<BTreeMap<String, String>>,
+    warnings: &mut Vec<String>,
 ) -> Result<Vec<IdentityHeader>> {
     let Some(map) = map else {
-        return DEFAULT_IDENTITY_HEADERS
-            .iter()
-            .map(|(claim, name)| {
-                Ok(IdentityHeader {
-                    claim: claim_path(field, claim)?,
-                    name: Arc::from(*name),
-                })
-            })
-            .collect();
+        return default_headers(field);
     };
     let mut names = BTreeSet::new();
     map.into_iter()
         .map(|(claim, name)| {
             let field = format!("{field}.{claim}");
-            let is_name = !name.is_empty()
-                && name
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-            if !is_name || RESERVED_HEADERS.contains(&name.as_str()) {
+            if !is_free(&name) {
                 return Err(value(
                     &field,
                     &quoted(&name),
-                    "a header name of a-z, 0-9 and `-` that HTTP itself does not use",
+                    "a header name of a-z, 0-9 and `-` that HTTP, MCP and Envoy do not use themselves",
                 ));
             }
+            if WRITTEN_BY_PROXIES.iter().any(|known| name.starts_with(known)) {
+                let text = format!("proxies and tracing write {name} themselves, and rely on it");
+                warn(warnings, &field, &text);
+            }
+            dotted_claim(&field, &claim, warnings);
             if !names.insert(name.clone()) {
                 return Err(value(
                     &field,

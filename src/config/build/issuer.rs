@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::checks::{Result, not_empty, seconds, url, value, within};
+use super::checks::{Result, not_empty, seconds, url, value, warn, within};
 use crate::config::raw::{self, MAX_TOKEN_LIFETIME};
 use crate::config::words::{quoted, quoted_url};
 use crate::config::{Issuer, KeySource, KeyTimings, RemoteKeys};
@@ -14,111 +14,194 @@ use crate::url::HttpUrl;
 /// For so many keys of a set without a usable one it is said what is wrong with them.
 const REASONS_SHOWN: usize = 8;
 
+/// Hosts of Entra ID, and what stands there for any tenant: `iss` names the tenant itself.
+const ENTRA_HOSTS: [&str; 5] = [
+    "login.microsoftonline.com",
+    "login.microsoftonline.us",
+    "login.partner.microsoftonline.cn",
+    "login.windows.net",
+    "sts.windows.net",
+];
+const ENTRA_ANY_TENANT: [&str; 3] = ["common", "consumers", "organizations"];
+
 pub(super) fn issuer(field: &str, raw: raw::Issuer, warnings: &mut Vec<String>) -> Result<Issuer> {
-    let url = url(
-        &format!("{field}.issuer"),
-        &raw.issuer,
-        HttpUrl::parse_identifier,
-    )?;
-    if url.scheme() == "http" && !url.is_loopback() {
-        warnings.push(format!(
-            "{field}.issuer: {} is not https",
-            quoted(url.as_str())
-        ));
-    }
-    let timings = key_timings(&format!("{field}.keys"), &raw.keys)?;
-    let keys = match (raw.jwks, raw.cluster) {
-        (Some(_), Some(_)) => {
-            return Err(value(
-                &format!("{field}.jwks"),
-                "both `jwks` and `cluster`",
-                "one of them: inline keys, or a cluster to fetch them from",
-            ));
-        }
-        (None, None) => {
-            return Err(value(
-                &format!("{field}.cluster"),
-                "neither `cluster` nor `jwks`",
-                "the name of the Envoy cluster that reaches the issuer, or its keys inline",
-            ));
-        }
-        (Some(jwks), None) => {
-            for (name, given) in [
-                ("jwks_uri", raw.jwks_uri.is_some()),
-                ("jwks_cluster", raw.jwks_cluster.is_some()),
-            ] {
-                if given {
-                    return Err(value(
-                        &format!("{field}.{name}"),
-                        "a place beside `jwks`",
-                        "no place to fetch keys from where they are inline",
-                    ));
-                }
-            }
-            if raw.authorization_server_metadata {
-                return Err(value(
-                    &format!("{field}.authorization_server_metadata"),
-                    "true without `cluster`",
-                    "a `cluster` to fetch the metadata from",
-                ));
-            }
-            KeySource::Inline(inline_keys(&format!("{field}.jwks"), &jwks, warnings)?)
-        }
-        (None, Some(cluster)) => {
-            let cluster = not_empty(&format!("{field}.cluster"), cluster)?;
-            let jwks_uri_field = format!("{field}.jwks_uri");
-            let jwks_uri = raw
-                .jwks_uri
-                .map(|text| self::url(&jwks_uri_field, &text, HttpUrl::parse_location))
-                .transpose()?;
-            if let Some(uri) = &jwks_uri
-                && uri.scheme() != "https"
-                && url.scheme() == "https"
-            {
-                return Err(value(
-                    &jwks_uri_field,
-                    &quoted_url(uri.as_str()),
-                    "an https URL, as the issuer's is",
-                ));
-            }
-            KeySource::Remote(RemoteKeys {
-                jwks_cluster: match raw.jwks_cluster {
-                    Some(name) => not_empty(&format!("{field}.jwks_cluster"), name)?,
-                    None => cluster.clone(),
-                },
-                issuer: url,
-                cluster,
-                jwks_uri,
-                timings,
-            })
-        }
-    };
+    let name = |name: &str| format!("{field}.{name}");
+    let url = identifier(&name("issuer"), &raw.issuer, warnings)?;
+    let keys = keys(field, &raw, url, warnings)?;
     let audiences = raw
         .audiences
-        .map(|list| audiences(&format!("{field}.audiences"), list))
+        .map(|list| audiences(&name("audiences"), list))
         .transpose()?;
-    let policy = TokenPolicy {
-        algorithms: algorithms(&format!("{field}.algorithms"), raw.algorithms)?,
-        token_types: token_types(&format!("{field}.token_types"), raw.token_types)?,
-        clock_skew: seconds(
-            &format!("{field}.clock_skew_seconds"),
-            raw.clock_skew_seconds,
-        )?,
-        max_token_lifetime: raw
-            .max_token_lifetime_seconds
-            .map(|given| {
-                let field = format!("{field}.max_token_lifetime_seconds");
-                within(&field, given, &(1..=MAX_TOKEN_LIFETIME), "seconds").map(Duration::from_secs)
-            })
-            .transpose()?,
-        issuer: raw.issuer,
-    };
+    let max_token_lifetime = raw
+        .max_token_lifetime_seconds
+        .map(|given| {
+            let field = name("max_token_lifetime_seconds");
+            within(&field, given, &(1..=MAX_TOKEN_LIFETIME), "seconds").map(Duration::from_secs)
+        })
+        .transpose()?;
+    let only = raw.algorithms.is_some();
+    let algorithms = algorithms(&name("algorithms"), raw.algorithms)?;
+    if let KeySource::Inline(keys) = &keys
+        && only
+    {
+        keys_fit(&name("algorithms"), &algorithms, keys, warnings)?;
+    }
     Ok(Issuer {
-        policy,
+        policy: TokenPolicy {
+            algorithms,
+            token_types: token_types(&name("token_types"), raw.token_types)?,
+            clock_skew: seconds(&name("clock_skew_seconds"), raw.clock_skew_seconds)?,
+            max_token_lifetime,
+            issuer: raw.issuer,
+        },
         audiences,
         keys,
         mirrors_metadata: raw.authorization_server_metadata,
     })
+}
+
+/// The issuer identifier, which must be one that tokens can have.
+fn identifier(field: &str, text: &str, warnings: &mut Vec<String>) -> Result<HttpUrl> {
+    let url = url(field, text, HttpUrl::parse_identifier)?;
+    if url.scheme() == "http" && !url.is_loopback() {
+        warn(
+            warnings,
+            field,
+            &format!("{} is not https", quoted_url(text)),
+        );
+    }
+    let path = url.path_and_query();
+    let is_any_tenant = ENTRA_HOSTS.contains(&url.authority())
+        && path
+            .split('/')
+            .nth(1)
+            .is_some_and(|tenant| ENTRA_ANY_TENANT.contains(&tenant));
+    let allowed = if path.contains("/.well-known/") {
+        "the issuer itself, as in the claim iss of its tokens, not the URL of a document"
+    } else if is_any_tenant {
+        "the issuer of one tenant, with its id, as in the claim iss of its tokens"
+    } else if url.authority().contains('*') {
+        "one issuer, as in the claim iss of its tokens: `*` is no wildcard"
+    } else {
+        return Ok(url);
+    };
+    Err(value(field, &quoted_url(text), allowed))
+}
+
+fn keys(
+    field: &str,
+    raw: &raw::Issuer,
+    issuer: HttpUrl,
+    warnings: &mut Vec<String>,
+) -> Result<KeySource> {
+    let name = |name: &str| format!("{field}.{name}");
+    let timings = key_timings(&name("keys"), &raw.keys)?;
+    match (&raw.jwks, &raw.cluster) {
+        (Some(_), Some(_)) => Err(value(
+            &name("jwks"),
+            "both `jwks` and `cluster`",
+            "one of them: inline keys, or a cluster to fetch them from",
+        )),
+        (None, None) => Err(value(
+            &name("cluster"),
+            "neither `cluster` nor `jwks`",
+            "the name of the Envoy cluster that reaches the issuer, or its keys inline",
+        )),
+        (Some(jwks), None) => {
+            nothing_to_fetch(field, raw, warnings)?;
+            inline_keys(&name("jwks"), jwks, warnings).map(KeySource::Inline)
+        }
+        (None, Some(cluster)) => {
+            let cluster = not_empty(&name("cluster"), cluster.clone())?;
+            let jwks_uri = raw
+                .jwks_uri
+                .as_deref()
+                .map(|text| jwks_uri(&name("jwks_uri"), text, &issuer))
+                .transpose()?;
+            let jwks_cluster = match &raw.jwks_cluster {
+                Some(given) => not_empty(&name("jwks_cluster"), given.clone())?,
+                None => cluster.clone(),
+            };
+            Ok(KeySource::Remote(RemoteKeys {
+                issuer,
+                cluster,
+                jwks_cluster,
+                jwks_uri,
+                timings,
+            }))
+        }
+    }
+}
+
+/// Refuses, beside inline keys, what says where to fetch keys and metadata from.
+fn nothing_to_fetch(field: &str, raw: &raw::Issuer, warnings: &mut Vec<String>) -> Result<()> {
+    for (name, given) in [
+        ("jwks_uri", raw.jwks_uri.is_some()),
+        ("jwks_cluster", raw.jwks_cluster.is_some()),
+    ] {
+        if given {
+            return Err(value(
+                &format!("{field}.{name}"),
+                "a place beside `jwks`",
+                "no place to fetch keys from where they are inline",
+            ));
+        }
+    }
+    if raw.authorization_server_metadata {
+        return Err(value(
+            &format!("{field}.authorization_server_metadata"),
+            "true without `cluster`",
+            "a `cluster` to fetch the metadata from",
+        ));
+    }
+    if raw.keys.has_any() {
+        let text = "it does nothing beside `jwks`: inline keys are never fetched";
+        warn(warnings, &format!("{field}.keys"), text);
+    }
+    Ok(())
+}
+
+fn jwks_uri(field: &str, text: &str, issuer: &HttpUrl) -> Result<HttpUrl> {
+    let uri = url(field, text, HttpUrl::parse_location)?;
+    if uri.scheme() != "https" && issuer.scheme() == "https" {
+        return Err(value(
+            field,
+            &quoted_url(text),
+            "an https URL, as the issuer's is",
+        ));
+    }
+    Ok(uri)
+}
+
+/// At least one of the algorithms must be for a key of the set.
+fn keys_fit(
+    field: &str,
+    algorithms: &[Algorithm],
+    keys: &KeySet,
+    warnings: &mut Vec<String>,
+) -> Result<()> {
+    let of_keys = |alg: &Algorithm| keys.keys().iter().any(|key| key.fits(*alg));
+    let names = |algorithms: &mut dyn Iterator<Item = &Algorithm>| {
+        algorithms
+            .map(|alg| alg.name())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    if !algorithms.iter().any(of_keys) {
+        return Err(value(
+            field,
+            &names(&mut algorithms.iter()),
+            &format!(
+                "what the keys in `jwks` are for: {}",
+                names(&mut Algorithm::ALL.iter().filter(|alg| of_keys(alg)))
+            ),
+        ));
+    }
+    let idle = names(&mut algorithms.iter().filter(|alg| !of_keys(alg)));
+    if !idle.is_empty() {
+        warn(warnings, field, &format!("no key in `jwks` is for {idle}"));
+    }
+    Ok(())
 }
 
 fn key_timings(field: &str, raw: &raw::KeyTimings) -> Result<KeyTimings> {
@@ -156,7 +239,7 @@ fn inline_keys(
         return Err(value(field, &found, ALLOWED));
     }
     for key in skipped {
-        warnings.push(format!("{field}: {key}"));
+        warn(warnings, field, &key.to_string());
     }
     Ok(keys)
 }
@@ -208,11 +291,15 @@ fn token_types(field: &str, types: Option<Vec<Option<String>>>) -> Result<Vec<To
         .into_iter()
         .map(|name| match name {
             None => Ok(TokenType::Absent),
-            Some(name) if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic()) => {
+            Some(name)
+                if name.is_empty()
+                    || !name.bytes().all(|b| b.is_ascii_graphic())
+                    || name.contains('*') =>
+            {
                 Err(value(
                     field,
                     &quoted(&name),
-                    "a media type such as at+jwt, or null for none",
+                    "a media type such as at+jwt, or null for none; `*` is no wildcard",
                 ))
             }
             Some(name) => Ok(TokenType::Named(name)),
@@ -226,6 +313,14 @@ fn audiences(field: &str, list: Vec<String>) -> Result<Vec<String>> {
             field,
             "an empty list or string",
             "at least one audience, none of them empty",
+        ));
+    }
+    let is_pattern = |text: &String| text.contains('*') || text.contains('{') && text.contains('}');
+    if let Some(text) = list.iter().find(|text| is_pattern(text)) {
+        return Err(value(
+            field,
+            &quoted(text),
+            "audiences as tokens have them, byte for byte: without `*` and `{name}`",
         ));
     }
     Ok(list)

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::checks::{Result, url, value};
+use super::checks::{Result, url, value, warn};
 use super::headers::identity_headers;
 use super::operations::operations;
+use super::{advice, paths};
 use crate::claim::{ClaimPath, ClaimRule};
 use crate::config::raw;
 use crate::config::words::{quoted, quoted_url};
@@ -18,6 +19,17 @@ use crate::template::{Template, TemplateError};
 use crate::trust::CallerFact;
 use crate::url::HttpUrl;
 
+/// Where a resource is.
+struct Place {
+    url: HttpUrl,
+    /// The path of the URL, with its variables.
+    url_path: String,
+    pattern: PathPattern,
+    /// The field that the pattern is from.
+    pattern_field: String,
+    identifier: Template,
+}
+
 pub(super) fn resource(
     field: &str,
     raw: raw::Resource,
@@ -25,87 +37,146 @@ pub(super) fn resource(
     warnings: &mut Vec<String>,
 ) -> Result<Resource> {
     let name = |name: &str| format!("{field}.{name}");
-    let (url, url_path) = resource_url(&name("resource"), &raw.resource, warnings)?;
-    let path_field = if raw.path.is_some() {
-        name("path")
-    } else {
-        name("resource")
-    };
-    let pattern = pattern(&path_field, raw.path.as_deref().unwrap_or(&url_path))?;
-    let variables: Vec<&str> = pattern.variables().collect();
-
-    let metadata_pattern = self::pattern(&name("resource"), &well_known_path(&url_path))?;
-    let identifier = template(&name("resource"), &raw.resource, &variables)?;
-    let known_path = if url_path == "/" {
-        ""
-    } else {
-        url_path.as_str()
-    };
-    let metadata_path = template(&name("resource"), known_path, &variables)?;
-
+    let place = place(field, &raw, warnings)?;
+    let variables: Vec<&str> = place.pattern.variables().collect();
     let ids = issuer_ids(&name("issuers"), raw.issuers.as_deref(), issuers)?;
-    scopes(&name("scopes"), &raw.scopes, warnings)?;
-    let supported = raw.scopes_supported.unwrap_or_else(|| raw.scopes.clone());
-    scopes(&name("scopes_supported"), &supported, warnings)?;
-    for (broader, narrower) in &raw.scope_hierarchy {
-        scopes(
-            &name("scope_hierarchy"),
-            std::slice::from_ref(broader),
-            warnings,
-        )?;
-        scopes(&name("scope_hierarchy"), narrower, warnings)?;
-    }
-    let members = Members {
-        authorization_servers: ids
-            .iter()
-            .filter_map(|id| issuers.get(id.0))
-            .map(|issuer| issuer.policy.issuer.as_str())
-            .collect(),
-        scopes_supported: &supported,
-        bearer_methods_supported: ["header"],
-        resource_name: raw.name.as_deref(),
-        resource_documentation: raw.documentation.as_deref(),
-    };
-    let metadata = Metadata::new(
-        &identifier,
-        url.origin(),
-        &metadata_path,
-        metadata_pattern,
-        &members,
-    )
-    .ok_or_else(|| value(field, "members that are not JSON", "strings"))?;
-
+    let scope_hierarchy = scope_rules(field, &raw, warnings)?;
+    let metadata = metadata(field, &raw, &place, &ids, issuers)?;
+    let hosts = hosts(&name("hosts"), raw.hosts)?;
+    advice::own_host(&name("hosts"), &hosts, &place.url, warnings);
+    let claim_values = raw.require_claims.values().flatten();
+    let identifier = &raw.resource;
+    let pattern_field = &place.pattern_field;
+    advice::free_variables(
+        pattern_field,
+        &place.pattern,
+        identifier,
+        claim_values,
+        warnings,
+    );
     if raw.filter_lists && raw.operations.is_empty() {
-        warnings.push(format!(
-            "configuration field `{}`: it does nothing where there are no `operations`",
-            name("filter_lists")
-        ));
+        let text = "it does nothing where there are no `operations`";
+        warn(warnings, &name("filter_lists"), text);
     }
+    let claims_field = name("require_claims");
+    let headers_field = name("identity_headers");
     Ok(Resource {
-        hosts: hosts(&name("hosts"), raw.hosts)?,
-        require_claims: claim_rules(&name("require_claims"), &raw.require_claims, &variables)?,
+        hosts,
+        require_claims: claim_rules(&claims_field, &raw.require_claims, &variables, warnings)?,
         allowed_origins: raw
             .allowed_origins
-            .map(|list| origins(&name("allowed_origins"), list))
+            .map(|list| origins(&name("allowed_origins"), list, warnings))
             .transpose()?,
-        identity_headers: identity_headers(&name("identity_headers"), raw.identity_headers)?,
+        identity_headers: identity_headers(&headers_field, raw.identity_headers, warnings)?,
         filter_state: raw.filter_state.map_or_else(
             || CallerFact::ALL.to_vec(),
             |facts| facts.into_iter().map(caller_fact).collect(),
         ),
         filter_lists: raw.filter_lists && !raw.operations.is_empty(),
         operations: operations(&name("operations"), raw.operations, warnings)?,
-        mirror: mirror(&name("resource"), &url_path, &ids, issuers)?,
-        scope_hierarchy: ScopeHierarchy::new(&raw.scope_hierarchy),
+        mirror: mirror(&name("resource"), &place.url_path, &ids, issuers)?,
+        scope_hierarchy,
         issuers: ids,
         label: raw.resource,
         scopes: raw.scopes,
         forward_token: raw.forward_token,
         cors: raw.cors,
-        identifier,
-        pattern,
+        identifier: place.identifier,
+        pattern: place.pattern,
         metadata,
     })
+}
+
+fn place(field: &str, raw: &raw::Resource, warnings: &mut Vec<String>) -> Result<Place> {
+    let resource_field = format!("{field}.resource");
+    let (url, url_path) = resource_url(&resource_field, &raw.resource, warnings)?;
+    let (pattern_field, path) = match &raw.path {
+        Some(path) => (format!("{field}.path"), path),
+        None => (resource_field.clone(), &url_path),
+    };
+    no_expression(&pattern_field, path)?;
+    let pattern = pattern(&pattern_field, path)?;
+    let variables: Vec<&str> = pattern.variables().collect();
+    let identifier = template(&resource_field, &raw.resource, &variables)?;
+    Ok(Place {
+        url,
+        url_path,
+        pattern,
+        pattern_field,
+        identifier,
+    })
+}
+
+/// Checks scopes wherever they stand but in `operations`.
+fn scope_rules(
+    field: &str,
+    raw: &raw::Resource,
+    warnings: &mut Vec<String>,
+) -> Result<ScopeHierarchy> {
+    let name = |name: &str| format!("{field}.{name}");
+    let hierarchy = ScopeHierarchy::new(&raw.scope_hierarchy);
+    scopes(&name("scopes"), &raw.scopes, warnings)?;
+    if let Some(supported) = &raw.scopes_supported {
+        let field = name("scopes_supported");
+        scopes(&field, supported, warnings)?;
+        advice::supported_scopes(&field, &raw.scopes, supported, &hierarchy, warnings);
+    }
+    let field = name("scope_hierarchy");
+    for (broader, narrower) in &raw.scope_hierarchy {
+        scopes(&field, std::slice::from_ref(broader), warnings)?;
+        scopes(&field, narrower, warnings)?;
+    }
+    advice::cycles(&field, &hierarchy, warnings);
+    Ok(hierarchy)
+}
+
+fn metadata(
+    field: &str,
+    raw: &raw::Resource,
+    place: &Place,
+    ids: &[IssuerId],
+    issuers: &[Issuer],
+) -> Result<Metadata> {
+    let resource_field = format!("{field}.resource");
+    let variables: Vec<&str> = place.pattern.variables().collect();
+    let path = if place.url_path == "/" {
+        ""
+    } else {
+        place.url_path.as_str()
+    };
+    let members = Members {
+        authorization_servers: ids
+            .iter()
+            .filter_map(|id| issuers.get(id.0))
+            .map(|issuer| issuer.policy.issuer.as_str())
+            .collect(),
+        scopes_supported: raw.scopes_supported.as_ref().unwrap_or(&raw.scopes),
+        bearer_methods_supported: ["header"],
+        resource_name: raw.name.as_deref(),
+        resource_documentation: raw.documentation.as_deref(),
+    };
+    Metadata::new(
+        &place.identifier,
+        place.url.origin(),
+        &template(&resource_field, path, &variables)?,
+        pattern(&resource_field, &well_known_path(&place.url_path))?,
+        &members,
+    )
+    .ok_or_else(|| value(field, "members that are not JSON", "strings"))
+}
+
+/// A path is no expression: it would stand for itself alone, and protect nothing.
+fn no_expression(field: &str, path: &str) -> Result<()> {
+    match paths::instead(path) {
+        None => Ok(()),
+        Some(instead) => Err(value(
+            field,
+            &quoted_url(path),
+            &format!(
+                "a plain path, which stands for itself and all below it: no wildcard, no expression, no list; {instead}"
+            ),
+        )),
+    }
 }
 
 /// The identifier as a URL (its variables made harmless), and its path with the variables.
@@ -125,11 +196,17 @@ fn resource_url(field: &str, text: &str, warnings: &mut Vec<String>) -> Result<(
             "a URL with variables in its path only",
         ));
     }
-    if url.scheme() == "http" && !url.is_loopback() {
-        warnings.push(format!(
-            "{field}: {} is not https: clients refuse it",
-            quoted_url(text)
+    if url.authority().contains('*') {
+        return Err(value(
+            field,
+            &quoted_url(text),
+            "a URL with one host: `*` is no wildcard",
         ));
+    }
+    no_expression(field, path)?;
+    if url.scheme() == "http" && !url.is_loopback() {
+        let text = format!("{} is not https: clients refuse it", quoted_url(text));
+        warn(warnings, field, &text);
     }
     let path = if path.is_empty() { "/" } else { path };
     Ok((url, path.to_owned()))
@@ -177,7 +254,7 @@ fn hosts(field: &str, list: Option<Vec<String>>) -> Result<Hosts> {
                 value(
                     field,
                     &quoted_url(text),
-                    "a host in lower case, with or without a port",
+                    "a host in lower case, with or without a port, without `*`",
                 )
             })
         })
@@ -195,9 +272,8 @@ pub(super) fn scopes(field: &str, list: &[String], warnings: &mut Vec<String>) -
             ));
         }
         if scope == "offline_access" {
-            warnings.push(format!(
-                "{field}: offline_access is for clients to ask, not for a resource to demand"
-            ));
+            let text = "offline_access is for clients to ask, not for a resource to demand";
+            warn(warnings, field, text);
         }
     }
     Ok(())
@@ -243,6 +319,7 @@ fn claim_rules(
     field: &str,
     rules: &BTreeMap<String, Vec<String>>,
     variables: &[&str],
+    warnings: &mut Vec<String>,
 ) -> Result<Vec<ClaimRule>> {
     rules
         .iter()
@@ -251,6 +328,8 @@ fn claim_rules(
             if values.is_empty() {
                 return Err(value(&field, "an empty list", "at least one value"));
             }
+            advice::dotted_claim(&field, claim, warnings);
+            advice::starred_values(&field, values, warnings);
             Ok(ClaimRule {
                 claim: claim_path(&field, claim)?,
                 values: values
@@ -273,16 +352,18 @@ pub(super) fn claim_path(field: &str, text: &str) -> Result<ClaimPath> {
 }
 
 /// Origins as browsers send them (RFC 6454 §6.2): they are compared byte for byte.
-fn origins(field: &str, list: Vec<String>) -> Result<Vec<String>> {
+fn origins(field: &str, list: Vec<String>, warnings: &mut Vec<String>) -> Result<Vec<String>> {
     for text in &list {
-        let url = HttpUrl::parse_identifier(text);
-        if !url.is_ok_and(|url| url.path_and_query().is_empty()) {
+        let url = HttpUrl::parse_identifier(text).ok();
+        let bare = |url: &HttpUrl| url.path_and_query().is_empty() && !text.contains('*');
+        let Some(url) = url.filter(bare) else {
             return Err(value(
                 field,
                 &quoted_url(text),
-                "origins such as https://app.example.com, without a path",
+                "origins such as https://app.example.com, without a path and without `*`; no `allowed_origins` for all",
             ));
-        }
+        };
+        advice::default_port(field, &url, warnings);
     }
     Ok(list)
 }
@@ -292,7 +373,9 @@ fn pattern(field: &str, text: &str) -> Result<PathPattern> {
         value(
             field,
             &quoted_url(text),
-            &format!("a plain path, with {{name}} for one segment ({error})"),
+            &format!(
+                "a plain path, which stands for itself and all below it, with {{name}} for one segment ({error})"
+            ),
         )
     })
 }

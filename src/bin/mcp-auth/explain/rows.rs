@@ -56,7 +56,7 @@ impl fmt::Display for Rows {
             writeln!(
                 f,
                 "  {mark:<4}{:<12} expected  {}",
-                row.name,
+                show::line(&row.name),
                 show::line(&row.expected)
             )?;
             writeln!(f, "  {:<16} found     {}", "", show::line(&row.found))?;
