@@ -385,7 +385,7 @@ ALL = [
     ),
     Explanation(
         "keys-tried",
-        "signature_invalid",
+        "too_many_keys",
         "A token without `kid` by the fifth key or a later one that fits: the filter tries four, "
         "and here PyJWT is given all.",
         lambda token: (
