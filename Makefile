@@ -32,7 +32,8 @@ test: tools build browser package-tools prometheus ## native tests, then everyth
 compose: tools build ## envoy/docker-compose.yaml on a real engine, step by step; ONLY=first-login for one scenario
 	@scripts/compose $(ONLY)
 
-matrix: tools build browser ## the end-to-end tests on the oldest Envoy; ENVOY=1.38.3 for another
+matrix: tools build browser ## the end-to-end tests on the oldest Envoy, and bodies on six; ENVOY=1.38.3 for another alone
+	@$(if $(ENVOY),,scripts/envoy-bodies)
 	@scripts/envoy-matrix $(ENVOY)
 
 chaos: tools build ## keys under load: rotations, outages, storms; ONLY=rotation for one scenario

@@ -109,6 +109,18 @@ pub(super) fn act_for(context: u32) -> Result<()> {
     hostcalls::set_effective_context(context).map_err(|_| HostError)
 }
 
+/// Within the callback that pauses a request's headers: has the host keep the body back until the
+/// request is resumed, and not call with it, whatever `allow_on_headers_stop_iteration` is.
+///
+/// The host calls with bodies if a callback says no more than "pause". The SDK has no other word,
+/// but a local response in the same callback means "pause everything". The root has no stream to
+/// respond on, so that nothing else comes of it.
+pub(super) fn keep_body_back(stream: u32, root: u32) -> Result<()> {
+    act_for(root)?;
+    let sent = hostcalls::send_http_response(503, Vec::new(), None).map_err(|_| HostError);
+    act_for(stream).and(sent)
+}
+
 /// Has the root's tick come every `period`, from whichever context this is called.
 pub(super) fn tick_every(period: Duration) {
     if hostcalls::set_tick_period(period).is_err() {

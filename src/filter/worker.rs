@@ -316,10 +316,15 @@ impl Worker {
         deadline: Option<UnixNanos>,
         now: UnixNanos,
     ) {
+        let is_first = deadline.is_none() && !request.ends;
         let deadline = deadline.unwrap_or_else(|| self.deadline(issuer, now));
         let phase = Rc::clone(&request.phase);
-        if gate::needs_body(&self.config, &request.route) && !self.reading.contains(stream) {
-            self.reading.insert(stream, Reading::begin());
+        if gate::needs_body(&self.config, &request.route) {
+            if !self.reading.contains(stream) {
+                self.reading.insert(stream, Reading::begin());
+            }
+        } else if is_first && host::keep_body_back(stream.0, self.root).is_err() {
+            return self.give_up(&phase);
         }
         match self.held.hold(stream, issuer, deadline, request) {
             Ok(()) => {

@@ -128,3 +128,39 @@ class Together:
                         pass
             connection.sendall(protocol.data_to_send())
         return [statuses.get(1 + 2 * number, 0) for number in range(count)]
+
+
+class Upload:
+    """A request whose body is sent piece by piece."""
+
+    def __init__(self, port: int, headers: Pairs, timeout: float = 15.0):
+        self._protocol = h2.connection.H2Connection()
+        self._protocol.initiate_connection()
+        self._connection = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        self._protocol.send_headers(1, list(headers))
+        self._flush()
+
+    def send(self, piece: bytes, *, ends: bool = False) -> None:
+        """Sends all of it, as far as the server lets it at a time."""
+        while len(piece) > (window := self._protocol.local_flow_control_window(1)):
+            part, piece = piece[:window], piece[window:]
+            self._data(part)
+            self._protocol.receive_data(self._connection.recv(65536))
+            self._flush()
+        self._data(piece, ends=ends)
+
+    def status(self) -> int:
+        return _read(self._connection, self._protocol).status
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _data(self, piece: bytes, *, ends: bool = False) -> None:
+        largest = self._protocol.max_outbound_frame_size
+        parts = [piece[at : at + largest] for at in range(0, len(piece), largest)] or [b""]
+        for number, part in enumerate(parts, 1):
+            self._protocol.send_data(1, part, end_stream=ends and number == len(parts))
+        self._flush()
+
+    def _flush(self) -> None:
+        self._connection.sendall(self._protocol.data_to_send())
