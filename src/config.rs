@@ -71,6 +71,10 @@ pub struct Limits {
     pub held_requests: usize,
     /// The longest request body that is read, in bytes: 1,024 to 16 MiB; default 512 KiB.
     pub body_bytes: usize,
+    /// How many bytes of bodies may be held at once, per worker: 64 KiB to 1 GiB; default 64 MiB.
+    pub held_body_bytes: usize,
+    /// How long a body may take to end: 1 s to 1 h; default 30 s.
+    pub body_time: Duration,
     /// How many verified tokens are remembered: 0 to 1,048,576; default 16,384.
     pub cached_tokens: usize,
     /// How many bytes that may take: 0 to 1 GiB; default 32 MiB.

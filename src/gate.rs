@@ -14,7 +14,7 @@ use crate::head::Head;
 use crate::keys::{Doubt, Found, Keys, Mirrored};
 use crate::mcp::lists::Lists;
 use crate::mcp::{Messages, Mismatch, Needs, Operation, RequestId, Routing, encoding};
-use crate::reason::Reason;
+use crate::reason::{Fault, Reason};
 use crate::reply::{self, Origin, Reply};
 use crate::resource::host::Authority;
 use crate::resource::path::Bindings;
@@ -281,7 +281,7 @@ pub fn refuse(
         now,
     };
     let mut refusal = request.refusal(reason);
-    refusal.retry_after = Some(RETRY_WHEN_FULL);
+    refusal.retry_after = (reason.fault() == Fault::Outage).then_some(RETRY_WHEN_FULL);
     request.refuse(Box::new(refusal))
 }
 

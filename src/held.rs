@@ -1,5 +1,7 @@
 //! Requests that wait for an issuer's keys: bounded in number and in time.
 
+pub mod bodies;
+
 use crate::config::IssuerId;
 use crate::sorted::SortedMap;
 use crate::time::UnixNanos;
@@ -93,9 +95,9 @@ impl<T> Held<T> {
         Ok(())
     }
 
-    /// The stream has ended. `true` if it waited.
-    pub fn forget(&mut self, stream: StreamId) -> bool {
-        self.waiting.remove(stream).is_some()
+    /// The stream has ended, or is decided on for another reason: what it waited with, if it did.
+    pub fn forget(&mut self, stream: StreamId) -> Option<T> {
+        self.waiting.remove(stream).map(|waiting| waiting.request)
     }
 
     /// Something has changed for all that wait for `issuer`: they are due.
@@ -227,8 +229,8 @@ mod tests {
         let mut held = Held::new(8);
         held.hold(StreamId(1), A, at(5), ()).unwrap();
         held.wake(A);
-        assert!(held.forget(StreamId(1)));
-        assert!(!held.forget(StreamId(1)));
+        assert_eq!(held.forget(StreamId(1)), Some(()));
+        assert_eq!(held.forget(StreamId(1)), None);
         assert!(held.is_empty());
         assert_eq!(held.poll_timeout(), None);
         assert_eq!(held.take_due(at(9), 8), []);
@@ -301,7 +303,7 @@ mod tests {
                         }
                     }
                     Step::Forget(stream) => {
-                        prop_assert_eq!(held.forget(StreamId(stream)), expected.remove(&stream).is_some());
+                        prop_assert_eq!(held.forget(StreamId(stream)), expected.remove(&stream).map(|_| stream));
                     }
                     Step::Tick { seconds, most } => {
                         now = now.saturating_add(seconds);

@@ -163,6 +163,8 @@ reasons! {
     OperationNotAllowed => "operation_not_allowed", Policy, 403, AccessDenied, None, "The operation is not allowed here";
     /// The body is longer than `limits.body_bytes`, and `operations` need it.
     BodyTooLarge => "body_too_large", Request, 413, InvalidRequest, None, "The request body is too large to be judged";
+    /// The body did not end within `limits.body_seconds`, and `operations` need it.
+    BodyTimeout => "body_timeout", Request, 408, InvalidRequest, None, "The request body did not end in time";
     /// The headers say that the body is in another encoding than UTF-8, or compressed, and
     /// `operations` need it.
     BodyEncoded => "body_encoded", Request, 415, InvalidRequest, None, "The request body must be UTF-8 and not compressed";
@@ -185,6 +187,8 @@ reasons! {
     TooManyKeys => "too_many_keys", Outage, 503, TemporarilyUnavailable, None, "The authorization server has too many keys that may have signed the access token";
     /// `limits.held_requests` requests wait for keys already.
     TooManyWaiting => "too_many_waiting", Outage, 503, TemporarilyUnavailable, None, "Too many requests wait for the keys of the authorization server";
+    /// Bodies of `limits.held_body_bytes` are held already.
+    NoRoomForBody => "no_room_for_body", Outage, 503, TemporarilyUnavailable, None, "Too many request bodies wait to be judged";
     /// The filter itself failed; the request was not judged.
     Internal => "internal", Outage, 503, TemporarilyUnavailable, None, "The request could not be judged";
 }

@@ -13,7 +13,7 @@ use super::words::quoted;
 use super::{Config, Issuer, Limits, Mode, ResourceId};
 use crate::resource::host::Hosts;
 use crate::resource::{Resource, UsualPaths};
-use checks::{Result, size, value};
+use checks::{Result, seconds, size, value};
 
 #[cfg(not(target_family = "wasm"))]
 pub(super) use headers::{RESERVED_HEADERS, RESERVED_PREFIXES};
@@ -101,13 +101,23 @@ fn by_specificity(resources: &[Resource]) -> Vec<ResourceId> {
 }
 
 fn limits(raw: &raw::Limits) -> Result<Limits> {
-    Ok(Limits {
+    let limits = Limits {
         token_bytes: size("limits.token_bytes", raw.token_bytes)?,
         held_requests: size("limits.held_requests", raw.held_requests)?,
         body_bytes: size("limits.body_bytes", raw.body_bytes)?,
+        held_body_bytes: size("limits.held_body_bytes", raw.held_body_bytes)?,
+        body_time: seconds("limits.body_seconds", raw.body_seconds)?,
         cached_tokens: size("limits.cached_tokens", raw.cached_tokens)?,
         cached_bytes: size("limits.cached_bytes", raw.cached_bytes)?,
-    })
+    };
+    if limits.held_body_bytes < limits.body_bytes {
+        return Err(value(
+            "limits.held_body_bytes",
+            &limits.held_body_bytes.to_string(),
+            "at least as much as limits.body_bytes",
+        ));
+    }
+    Ok(limits)
 }
 
 fn collide(one: &Resource, other: &Resource) -> bool {

@@ -81,6 +81,13 @@ pub(super) struct Limits {
     /// answered 413. Envoy's buffer (`per_connection_buffer_limit_bytes`) must be longer.
     #[serde(default)]
     pub(super) body_bytes: Number<524_288, 1024, 16_777_216>,
+    /// How many bytes of bodies may be held at once until they are judged, per worker; a body
+    /// beyond that is answered 503. It must not be less than `body_bytes`.
+    #[serde(default)]
+    pub(super) held_body_bytes: Number<67_108_864, 65_536, 1_073_741_824>,
+    /// How long a body that `operations` need may take to end, in seconds; then it is answered 408.
+    #[serde(default)]
+    pub(super) body_seconds: Number<30, 1, 3600>,
 }
 
 #[derive(Deserialize)]

@@ -42,6 +42,8 @@ fn the_smallest_configuration_has_the_stated_defaults() {
             token_bytes: 16_384,
             held_requests: 1024,
             body_bytes: 524_288,
+            held_body_bytes: 67_108_864,
+            body_time: Duration::from_secs(30),
             cached_tokens: 16_384,
             cached_bytes: 32 * 1024 * 1024,
         }
@@ -489,6 +491,19 @@ fn broken() -> Vec<(Value, &'static str, &'static str)> {
             with("/limits", json!({"body_bytes": 1})),
             "limits.body_bytes",
             "1024 to 16777216",
+        ),
+        (
+            with(
+                "/limits",
+                json!({"body_bytes": 70_000, "held_body_bytes": 69_999}),
+            ),
+            "limits.held_body_bytes",
+            "at least as much as limits.body_bytes",
+        ),
+        (
+            with("/limits", json!({"body_seconds": 0})),
+            "limits.body_seconds",
+            "1 to 3600",
         ),
         (
             with("/mode", json!("off")),

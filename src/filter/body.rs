@@ -6,6 +6,7 @@
 //! headers are sent on with a good token, and the body alone is held until it is judged: the server
 //! can act on no message, but sees that a request has begun.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,9 +14,13 @@ use log::{error, warn};
 
 use super::host;
 use super::worker::{HeldRequest, Phase, Worker};
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::gate::{self, Body, Decision, Pending};
+use crate::head::Head;
 use crate::held::StreamId;
+use crate::held::bodies::HeldBodies;
+use crate::reason::Reason;
+use crate::sorted::SortedMap;
 use crate::time::UnixNanos;
 
 /// How often it is asked whether bodies come without a call.
@@ -29,11 +34,43 @@ pub(super) enum Bodies {
     Withheld,
 }
 
-/// A request whose body is kept as it comes.
+/// The requests whose bodies are read, and how much of them is held.
+pub(super) struct Readings {
+    of: SortedMap<StreamId, Reading>,
+    held: HeldBodies,
+}
+
+impl Readings {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            of: SortedMap::default(),
+            held: HeldBodies::new(config.limits.held_body_bytes),
+        }
+    }
+
+    /// Begins with a body, if it is not begun.
+    pub(super) fn begin(&mut self, stream: StreamId) {
+        if !self.of.contains(stream) {
+            self.of.insert(stream, Reading::begin());
+        }
+    }
+
+    pub(super) fn remove(&mut self, stream: StreamId) -> Option<Reading> {
+        self.held.forget(stream);
+        self.of.remove(stream)
+    }
+}
+
+/// A request whose body is read. The host keeps it until it has ended.
 pub(super) struct Reading {
+    /// All of it, once it has ended.
     body: Vec<u8>,
+    /// How long it was at the last call.
+    bytes: usize,
     ended: bool,
     too_large: bool,
+    /// Observed only: it did not end in time.
+    late: bool,
     /// What the host had received of the request when its headers were read.
     received: Option<u64>,
     /// Absent while the request waits for keys.
@@ -46,26 +83,25 @@ struct Wanted {
 }
 
 impl Reading {
-    pub(super) fn begin() -> Self {
+    fn begin() -> Self {
         Self {
             body: Vec::new(),
+            bytes: 0,
             ended: false,
             too_large: false,
+            late: false,
             received: host::received(),
             wanted: None,
         }
     }
 
-    /// Keeps what has come since the last call, up to the limit.
-    fn take(&mut self, bytes: usize, config: &Config) -> Result<(), host::HostError> {
-        if bytes > config.limits.body_bytes {
-            self.too_large = true;
-            self.body = Vec::new();
-        }
-        if !self.too_large {
-            let known = self.body.len();
-            let part = host::request_body(known, bytes.saturating_sub(known))?;
-            self.body.extend_from_slice(&part);
+    /// Takes note of what has come, and takes all of it at its end.
+    fn take(&mut self, bytes: Option<usize>, ends: bool, config: &Config) -> host::Result<()> {
+        self.bytes = bytes.unwrap_or(self.bytes);
+        self.ended |= ends;
+        self.too_large |= self.bytes > config.limits.body_bytes;
+        if ends && !self.too_large {
+            self.body = host::request_body(0, self.bytes)?;
         }
         Ok(())
     }
@@ -97,14 +133,20 @@ impl Worker {
         now: UnixNanos,
         later: bool,
     ) {
-        let mut reading = self.reading.remove(stream).unwrap_or_else(Reading::begin);
+        self.reading.begin(stream);
+        let Some(reading) = self.reading.of.get_mut(stream) else {
+            return;
+        };
         reading.ended |= request.ends;
-        let bodiless = !pending.expects_body;
+        // What has come of a body already would be sent on with the headers.
+        let bodiless = !pending.expects_body && reading.bytes == 0;
         reading.wanted = Some(Wanted { request, pending });
-        let complete = reading.is_complete();
-        self.reading.insert(stream, reading);
-        if complete {
+        if reading.is_complete() {
             return self.judge(stream, now, later);
+        }
+        if !bodiless {
+            let deadline = now.saturating_add(self.config.limits.body_time);
+            self.reading.held.expect_end(stream, deadline);
         }
         match self.bodies {
             _ if bodiless => self.forward_bodiless(stream, later),
@@ -116,7 +158,7 @@ impl Worker {
 
     /// More of a body has come, or its end. Called in the context of its stream.
     pub(super) fn body(&mut self, stream: StreamId, bytes: Option<usize>, ends: bool) {
-        let Some(reading) = self.reading.get_mut(stream) else {
+        let Some(reading) = self.reading.of.get_mut(stream) else {
             return;
         };
         let forwarded = reading
@@ -126,23 +168,63 @@ impl Worker {
         if !forwarded {
             self.bodies = Bodies::Delivered;
         }
-        if let Some(bytes) = bytes
-            && reading.take(bytes, &self.config).is_err()
-        {
-            return self.give_up_reading(stream);
+        let taken = reading.take(bytes, ends, &self.config);
+        let judged = reading.is_complete() && reading.wanted.is_some();
+        let refused = if reading.late {
+            Some(Reason::BodyTimeout)
+        } else {
+            let room = self.reading.held.grow(stream, reading.bytes);
+            room.is_err().then_some(Reason::NoRoomForBody)
+        };
+        if !judged && refused.is_none() && taken.is_ok() {
+            return;
         }
-        reading.ended |= ends;
-        if reading.is_complete() && reading.wanted.is_some() {
-            match host::now() {
-                Ok(now) => self.judge(stream, now, false),
-                Err(host::HostError) => self.give_up_reading(stream),
+        match (taken, host::now(), refused) {
+            (Err(host::HostError), _, _) | (_, Err(host::HostError), _) => {
+                self.give_up_reading(stream);
+            }
+            (Ok(()), Ok(now), Some(reason)) => self.refuse_body(stream, reason, now, false),
+            (Ok(()), Ok(now), None) => self.judge(stream, now, false),
+        }
+    }
+
+    /// Refuses up to `most` requests whose body has not ended in time; returns how many more it
+    /// could have been. Called in the context of the root.
+    pub(super) fn end_bodies(&mut self, now: UnixNanos, most: usize) -> usize {
+        let overdue = self.reading.held.take_overdue(now, most);
+        let left = most.saturating_sub(overdue.len());
+        for stream in overdue {
+            if self.config.mode == Mode::Observe {
+                // It goes on with its next piece: Envoy before 1.39.1 loses that if it is resumed
+                // from here.
+                if let Some(reading) = self.reading.of.get_mut(stream) {
+                    reading.late = true;
+                }
+            } else {
+                self.on_behalf_of(stream, |worker| {
+                    worker.refuse_body(stream, Reason::BodyTimeout, now, true);
+                });
             }
         }
+        left
+    }
+
+    /// Refuses a request for its body, which is not judged.
+    fn refuse_body(&mut self, stream: StreamId, reason: Reason, now: UnixNanos, later: bool) {
+        let waiting = self.forget_waiting(stream);
+        let reading = self.reading.remove(stream);
+        let wanted = reading.and_then(|reading| reading.wanted);
+        let Some(request) = wanted.map(|wanted| wanted.request).or(waiting) else {
+            return;
+        };
+        let decision = gate::refuse(&self.config, &request.route, &request.head, reason, now);
+        self.finish(&request.head, &request.phase, decision, later);
     }
 
     /// Whether headers wait for a body.
     pub(super) fn holds_headers(&self) -> bool {
         self.reading
+            .of
             .iter()
             .any(|(_, reading)| reading.is_withheld())
     }
@@ -160,6 +242,7 @@ impl Worker {
         if self.bodies == Bodies::Withheld {
             let waiting: Vec<StreamId> = self
                 .reading
+                .of
                 .iter()
                 .filter(|(_, reading)| reading.is_withheld())
                 .map(|(stream, _)| stream)
@@ -175,6 +258,7 @@ impl Worker {
     fn any_body_withheld(&mut self) -> bool {
         let waiting: Vec<(StreamId, Option<u64>)> = self
             .reading
+            .of
             .iter()
             .filter(|(_, reading)| reading.is_withheld())
             .map(|(stream, reading)| (stream, reading.received))
@@ -190,6 +274,7 @@ impl Worker {
     fn forward_headers(&mut self, stream: StreamId, later: bool) {
         let Some(wanted) = self
             .reading
+            .of
             .get(stream)
             .and_then(|reading| reading.wanted.as_ref())
         else {
@@ -213,6 +298,7 @@ impl Worker {
     fn forward_bodiless(&mut self, stream: StreamId, later: bool) {
         if let Some(wanted) = self
             .reading
+            .of
             .get_mut(stream)
             .and_then(|reading| reading.wanted.as_mut())
         {
@@ -260,13 +346,20 @@ impl Worker {
         {
             self.expect_response(stream, &route, edits);
         }
+        self.finish(&head, &phase, decision, later);
+    }
+
+    /// Carries out what was decided by the body, or for the want of it.
+    fn finish(&mut self, head: &Head, phase: &Rc<Cell<Phase>>, decision: Decision, later: bool) {
+        let headers_are_gone = phase.get() == Phase::HeadersForwarded;
         if headers_are_gone && matches!(decision, Decision::Allow(_) | Decision::Observe(..)) {
-            self.carry_out_body(&decision, &head, &phase);
-        } else if later {
-            self.carry_out_later(decision, &head, &phase);
+            return self.carry_out_body(&decision, head, phase);
+        }
+        phase.set(Phase::Stopped);
+        if later {
+            self.carry_out_later(decision, head, phase);
         } else {
-            phase.set(Phase::Stopped);
-            self.carry_out(decision, Some(&head), &phase);
+            self.carry_out(decision, Some(head), phase);
         }
     }
 }

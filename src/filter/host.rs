@@ -21,7 +21,7 @@ use crate::token::signature::host::HostCheck;
 #[derive(Debug)]
 pub(super) struct HostError;
 
-type Result<T> = std::result::Result<T, HostError>;
+pub(super) type Result<T> = std::result::Result<T, HostError>;
 
 /// What filter state says of a request: the interlock behind the filter looks for it.
 #[derive(Clone, Copy)]

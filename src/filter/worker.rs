@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use log::{debug, error, info, warn};
 
-use super::body::{Bodies, PROBE, Reading};
+use super::body::{Bodies, PROBE, Readings};
 use super::host::{self, Mark};
 use super::metrics::Metrics;
 use super::refusals::RefusalLog;
@@ -70,7 +70,9 @@ pub(super) struct Worker {
     calls: SortedMap<u32, FetchId>,
     metrics: Metrics,
     refusals: RefusalLog,
-    pub(super) reading: SortedMap<StreamId, Reading>,
+    pub(super) reading: Readings,
+    /// Whether the last tick had no room for all that was due.
+    behind: bool,
     pub(super) bodies: Bodies,
     pub(super) responses: SortedMap<StreamId, Expected>,
 }
@@ -92,7 +94,8 @@ impl Worker {
             calls: SortedMap::default(),
             metrics: Metrics::default(),
             refusals: RefusalLog::new(),
-            reading: SortedMap::default(),
+            reading: Readings::new(&config),
+            behind: false,
             bodies: Bodies::Unknown,
             responses: SortedMap::default(),
             config,
@@ -138,9 +141,14 @@ impl Worker {
     pub(super) fn end(&mut self, stream: StreamId) {
         self.reading.remove(stream);
         self.responses.remove(stream);
-        if self.held.forget(stream) {
-            self.metrics.held(&self.config, self.held.len());
-        }
+        self.forget_waiting(stream);
+    }
+
+    /// A stream waits no longer: what it waited with, if it did.
+    pub(super) fn forget_waiting(&mut self, stream: StreamId) -> Option<HeldRequest> {
+        let request = self.held.forget(stream)?;
+        self.metrics.held(&self.config, self.held.len());
+        Some(request)
     }
 
     /// Time has passed. Called in the context of the root.
@@ -151,7 +159,9 @@ impl Worker {
         self.trust.keys.handle_tick(now);
         self.work(now);
         let left = self.settle(now, AT_ONCE);
+        let left = self.end_bodies(now, left);
         self.probe_bodies(left);
+        self.behind = left == 0;
         self.metrics.flush(&self.config);
         self.refusals.tick(now);
         for (issuer, status) in self.trust.keys.status(now) {
@@ -189,10 +199,12 @@ impl Worker {
             Bodies::Withheld => self.holds_headers().then_some(now),
             Bodies::Delivered => None,
         };
+        let behind = self.behind.then_some(now);
         let next = [
             self.trust.keys.poll_timeout(),
             self.held.poll_timeout(),
             probe,
+            behind,
         ]
         .into_iter()
         .flatten()
@@ -320,9 +332,7 @@ impl Worker {
         let deadline = deadline.unwrap_or_else(|| self.deadline(issuer, now));
         let phase = Rc::clone(&request.phase);
         if gate::needs_body(&self.config, &request.route) {
-            if !self.reading.contains(stream) {
-                self.reading.insert(stream, Reading::begin());
-            }
+            self.reading.begin(stream);
         } else if is_first && host::keep_body_back(stream.0, self.root).is_err() {
             return self.give_up(&phase);
         }

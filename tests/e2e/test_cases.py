@@ -98,10 +98,12 @@ def test_every_reason_that_data_can_cause_has_a_case() -> None:
         "body_too_large",
         "body_encoded",
         "body_unexpected",
+        "body_timeout",
         "body_malformed",
         "header_mismatch",
         "too_many_keys",
         "too_many_waiting",
+        "no_room_for_body",
         "internal",
     }
     covered = {case.expect["reason"] for case in cases.load() if "reason" in case.expect}

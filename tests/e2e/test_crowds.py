@@ -6,9 +6,13 @@ stack of the module's VM.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,6 +46,7 @@ def start(
     *,
     keys: Json | None = None,
     resource: Json | None = None,
+    limits: Json | None = None,
     **listener: Any,
 ) -> Envoy:
     issuer = {
@@ -55,7 +60,7 @@ def start(
             "issuers": [issuer],
             "resources": [{"resource": RESOURCE, **(resource or {})}],
             # One worker may get all connections.
-            "limits": {"held_requests": 4096},
+            "limits": {"held_requests": 4096, **(limits or {})},
         },
         {"keys": server.port},
         concurrency=concurrency,
@@ -173,3 +178,57 @@ def test_first_keys(
     assert Counter(crowd.statuses()) == {200: len(ids)}
     assert [recorder.one(one).body for one in ids] == [body] * len(ids)
     check_alive(envoy, good)
+
+
+@pytest.mark.parametrize("holds_headers", [True, False], ids=["headers-held", "headers-not-held"])
+def test_bodies_that_never_end(
+    start_envoy: StartEnvoy, key_server: KeyServer, holds_headers: bool
+) -> None:
+    """Much more than may be held: memory is bounded, comes back, and good requests go on."""
+    rule = {"method": "tools/call", "name": "delete_*", "scopes": ["mcp:admin"]}
+    envoy = start(
+        start_envoy,
+        key_server,
+        1,
+        resource={"operations": [rule]},
+        limits={"held_body_bytes": 2**24, "body_seconds": 1},
+        holds_headers=holds_headers,
+    )
+    good = token(key_server)
+    check_alive(envoy, good)
+    before = resident_bytes(envoy)
+    for _ in range(2):
+        counts = endless_bodies(envoy, good, 300)
+        assert set(counts) == {408, 503}, counts
+        check_alive(envoy, good)
+    assert resident_bytes(envoy) - before < 4 * 2**24
+    assert refused(envoy, "no_room_for_body") > 0
+
+
+def endless_bodies(envoy: Envoy, bearer: str, count: int) -> Counter[int]:
+    """What POSTs of 400 KB are answered that never end."""
+    lines = [f"authorization: Bearer {bearer}", "host: a", "content-length: 500000"]
+    head = "\r\n".join(["POST /mcp HTTP/1.1", *lines, "", ""]).encode()
+    connections = []
+    try:
+        for _ in range(count):
+            connection = socket.create_connection(("127.0.0.1", envoy.port), timeout=30)
+            connections.append(connection)
+            with contextlib.suppress(OSError):  # answered before it was sent
+                connection.sendall(head + b" " * 400_000)
+        return Counter(status(connection) for connection in connections)
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def status(connection: socket.socket) -> int:
+    try:
+        return http1.read_response(connection).status
+    except OSError:
+        return 503  # reset, for it was answered before it was sent
+
+
+def resident_bytes(envoy: Envoy) -> int:
+    pages = int(Path(f"/proc/{envoy.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

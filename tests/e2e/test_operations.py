@@ -406,6 +406,57 @@ def test_observing_forwards_what_would_be_refused(start_envoy: Any, recorder: Re
         assert (logged["mark"], logged["reason"]) == ("observe", reason)
 
 
+@pytest.mark.parametrize("holds_headers", [True, False])
+def test_a_body_has_to_end_in_time(
+    start_envoy: Any, recorder: Recorder, concurrency: int, holds_headers: bool
+) -> None:
+    made = {**FILTER, "limits": {"body_seconds": 1}}
+    listener = {"holds_headers": holds_headers}
+    envoy = start_envoy(made, concurrency=concurrency, listener=listener)
+    test_id = new_test_id()
+    with socket.create_connection(("127.0.0.1", envoy.port), timeout=10) as connection:
+        connection.sendall(_chunked_head(test_id) + b'5\r\n{"jso\r\n')
+        response = http1.read_response(connection)
+    refused(response, "body_timeout")
+    assert response.header("retry-after") is None
+    assert envoy.logged(test_id)["reason"] == "body_timeout"
+    assert not recorder.seen(test_id)
+    assert post(envoy, call("echo")).status == 200
+
+
+@pytest.mark.parametrize("holds_headers", [True, False])
+def test_a_body_that_has_no_room_is_503(
+    start_envoy: Any, recorder: Recorder, holds_headers: bool
+) -> None:
+    limits = {"body_bytes": 65536, "held_body_bytes": 65536}
+    envoy = start_envoy({**FILTER, "limits": limits}, listener={"holds_headers": holds_headers})
+    body = rpc("ping", {"a": "x" * 40_000})
+    sent = b"%x\r\n%s\r\n" % (len(body) - 1, body[:-1])
+    first, second = new_test_id(), new_test_id()
+    with socket.create_connection(("127.0.0.1", envoy.port), timeout=10) as connection:
+        connection.sendall(_chunked_head(first) + sent)
+        response = until(lambda: _refused_for_room(envoy, second, sent), "a body without room")
+        refused(response, "no_room_for_body")
+        assert response.header("retry-after") == "1"
+        assert not recorder.seen(second)
+        connection.sendall(b"1\r\n}\r\n0\r\n\r\n")
+        assert http1.read_response(connection).status == 200
+    assert recorder.one(first).body == body
+    # What is done with gives its room back.
+    for _ in range(4):
+        assert post(envoy, body).status == 200
+
+
+def _refused_for_room(envoy: Envoy, test_id: str, sent: bytes) -> Response | None:
+    """None if there was room: the first body had not come yet."""
+    with socket.create_connection(("127.0.0.1", envoy.port), timeout=1) as connection:
+        connection.sendall(_chunked_head(test_id) + sent)
+        try:
+            return http1.read_response(connection)
+        except TimeoutError:
+            return None
+
+
 def _chunked_head(test_id: str = "", bearer: str = READ) -> bytes:
     headers = [
         ("authorization", f"Bearer {bearer}"),

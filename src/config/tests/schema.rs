@@ -7,7 +7,7 @@ use super::*;
 use crate::testing;
 
 /// What JSON Schema has no words for: relations between values, and what a key is.
-const NOT_EXPRESSIBLE: [(&str, &str); 9] = [
+const NOT_EXPRESSIBLE: [(&str, &str); 10] = [
     ("issuers[0].jwks_uri", "an https URL"),
     ("issuers[1].issuer", "not in the list yet"),
     ("resources[0].resource", "a plain path"),
@@ -20,6 +20,10 @@ const NOT_EXPRESSIBLE: [(&str, &str); 9] = [
     ("resources[1]", "a path of its own"),
     ("resources[0].operations[0].name", "names for tools/call"),
     ("issuers[1].authorization_server_metadata", "a `cluster`"),
+    (
+        "limits.held_body_bytes",
+        "at least as much as limits.body_bytes",
+    ),
 ];
 
 struct Schema {
