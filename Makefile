@@ -24,6 +24,9 @@ demo: tools build ## the whole story on real parts; KEEP=1 leaves them running f
 
 test: tools build browser package-tools prometheus ## native tests, then everything on a real Envoy, and much of it on the oldest
 	scripts/cargo test --locked
+	@# The properties once more, on other cases. A failure is a bug: this seed repeats it.
+	@seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); echo "PROPTEST_RNG_SEED=$$seed"; \
+	  PROPTEST_RNG_SEED=$$seed scripts/cargo test --locked --lib -q
 	scripts/rmcp-client
 	$(python) -m pytest tests -n 2 -q
 	@# What takes long or says the same on any Envoy is left out; `make matrix` has that too.

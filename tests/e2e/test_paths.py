@@ -80,6 +80,19 @@ def test_plain_paths_are_asked_for_a_token(envoy: Envoy, server: str, normalise:
         assert reached(envoy, server, normalise, path) == "401", path
 
 
+@pytest.mark.parametrize("normalise", NORMALISATION, ids=["as-sent", "normalised"])
+def test_a_suffix_is_asked_for_a_token(envoy: Envoy, normalise: bool) -> None:
+    for path in ATTACKS["suffixed"]:
+        assert reached(envoy, "literal", normalise, path) == "401", path
+
+
+@pytest.mark.parametrize("normalise", NORMALISATION, ids=["as-sent", "normalised"])
+def test_ordinary_paths_pass(envoy: Envoy, normalise: bool) -> None:
+    paths = json.loads((CASES / "paths_ordinary.json").read_text())
+    for path in paths["measured"] + paths["others"]:
+        assert reached(envoy, "literal", normalise, path) == "public", path
+
+
 def test_there_are_enough_attacks() -> None:
     """And the lenient server is lenient: it would serve most of them."""
     paths = [attack["path"] for attack in ATTACKS["attacks"]]

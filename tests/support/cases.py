@@ -17,7 +17,13 @@ from .recorder import Recorded
 
 Json = dict[str, Any]
 
-_NO_CASES = {"keys.json", "path_attacks.json", "reasons.json"}
+_NO_CASES = {
+    "keys.json",
+    "path_attacks.json",
+    "paths_as_read.json",
+    "paths_ordinary.json",
+    "reasons.json",
+}
 
 
 @dataclass(frozen=True)

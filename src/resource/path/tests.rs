@@ -45,6 +45,53 @@ fn what_cannot_be_misread_is_served() {
     }
 }
 
+/// Bytes beyond ASCII are written as the characters of these numbers.
+fn bytes(text: &str) -> Vec<u8> {
+    text.chars().map(|c| u8::try_from(c).unwrap()).collect()
+}
+
+fn of(file: &Value, name: &str) -> Vec<String> {
+    let text = |one: &Value| one.as_str().unwrap().to_owned();
+    file[name].as_array().unwrap().iter().map(text).collect()
+}
+
+#[test]
+fn what_real_servers_take_for_the_resource_is_never_foreign() {
+    let file = include_str!("../../../tests/cases/paths_as_read.json");
+    let file: Value = serde_json::from_str(file).unwrap();
+    let targets = [of(&file, "reach"), of(&file, "second_request")].concat();
+    assert!(targets.len() >= 400);
+    let missed: Vec<&String> = targets
+        .iter()
+        .filter(|target| matched(bytes(target), "/mcp") == PathMatch::None)
+        .collect();
+    assert!(missed.is_empty(), "{missed:?}");
+    for one in file["other_resource"].as_array().unwrap() {
+        let target = bytes(one["target"].as_str().unwrap());
+        let resource = one["resource"].as_str().unwrap();
+        assert_eq!(matched(target, resource), PathMatch::Ambiguous);
+    }
+}
+
+#[test]
+fn ordinary_paths_of_other_applications_pass() {
+    let file = include_str!("../../../tests/cases/paths_ordinary.json");
+    let file: Value = serde_json::from_str(file).unwrap();
+    let paths = [of(&file, "measured"), of(&file, "others")].concat();
+    assert!(paths.len() >= 186);
+    let refused: Vec<&String> = paths
+        .iter()
+        .filter(|path| matched(path.as_str(), "/mcp") != PathMatch::None)
+        .collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    for path in of(&file, "suffixed") {
+        assert_eq!(
+            matched(path, "/mcp"),
+            PathMatch::Suffixed(Bindings::default())
+        );
+    }
+}
+
 #[test]
 fn what_has_a_suffix_is_the_resources_own() {
     for path in list("suffixed") {

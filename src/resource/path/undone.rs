@@ -23,6 +23,9 @@ const GAP: u8 = OTHER | OPTIONAL;
 /// A line break, which may vanish too.
 pub(super) const LINE: u8 = b'\n' | OPTIONAL;
 
+/// How many sequences within another may be put together.
+const MAX_SEQUENCES: usize = 8;
+
 /// A path with all undone.
 #[derive(Debug)]
 pub(super) struct Undone {
@@ -119,7 +122,8 @@ fn digit(character: u8) -> Option<u8> {
 struct Undoing {
     text: Vec<u8>,
     escape: Option<Escape>,
-    sequence: Option<Sequence>,
+    /// The innermost is the last: what may vanish may stand within another.
+    sequences: Vec<Sequence>,
     /// How many characters more belong to a `%` that is there when all is undone: some servers
     /// make one character of it and two others whatever they are (uWSGI), or of `%uXXXX` (Jetty).
     doubtful: u8,
@@ -145,6 +149,7 @@ struct Sequence {
 impl Undoing {
     fn character(&mut self, character: char, optional: bool) {
         match u8::try_from(character) {
+            Ok(0x7f) => self.gap(GAP),
             Ok(ascii @ 0..0x80) => self.ascii(ascii, optional),
             Ok(_) | Err(_) => match characters::folded(character) {
                 Some(text) => text.bytes().for_each(|ascii| self.ascii(ascii, optional)),
@@ -175,8 +180,8 @@ impl Undoing {
         self.text
             .push(ascii | if is_doubtful { OPTIONAL } else { 0 });
         self.doubtful = self.doubtful.saturating_sub(1);
-        if !optional {
-            self.sequence = None;
+        if !is_doubtful {
+            self.sequences.clear();
         }
         if ascii == b'%' {
             self.doubtful = 2;
@@ -226,24 +231,28 @@ impl Undoing {
     fn stray(&mut self, byte: u8) {
         self.gap(GAP);
         let bits = u32::from(byte);
-        let (value, missing) = match (byte, self.sequence.take()) {
-            (0x80..0xc0, Some(Sequence { value, missing })) => {
-                ((value << 6) | (bits & 0x3f), missing.saturating_sub(1))
-            }
-            (0xc0..0xe0, _) => (bits & 0x1f, 1),
-            (0xe0..0xf0, _) => (bits & 0x0f, 2),
-            (0xf0..0xf8, _) => (bits & 0x07, 3),
-            (0xf8..0xfc, _) => (bits & 0x03, 4),
-            (0xfc..0xfe, _) => (bits & 0x01, 5),
-            (_, sequence) => {
-                self.sequence = sequence;
-                return;
-            }
+        let (value, missing) = match byte {
+            0xc0..0xe0 => (bits & 0x1f, 1),
+            0xe0..0xf0 => (bits & 0x0f, 2),
+            0xf0..0xf8 => (bits & 0x07, 3),
+            0xf8..0xfc => (bits & 0x03, 4),
+            0xfc..0xfe => (bits & 0x01, 5),
+            0x80..0xc0 => match self.sequences.pop() {
+                Some(of) => (
+                    (of.value << 6) | (bits & 0x3f),
+                    of.missing.saturating_sub(1),
+                ),
+                None => return,
+            },
+            _ => return,
         };
         if missing == 0 {
             self.code_point(value);
-        } else {
-            self.sequence = Some(Sequence { value, missing });
+            return;
         }
+        if self.sequences.len() >= MAX_SEQUENCES {
+            self.sequences.remove(0);
+        }
+        self.sequences.push(Sequence { value, missing });
     }
 }

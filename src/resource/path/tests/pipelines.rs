@@ -259,3 +259,106 @@ proptest! {
 fn cases() -> u32 {
     ProptestConfig::default().cases.max(2000)
 }
+
+/// What a server undoes in one place of a path, done: from `/mcp` backwards, each in any place, in
+/// any order. So every path that comes of it is the resource's for some chain of servers.
+mod backwards {
+    use super::Path;
+
+    pub(super) const KINDS: u8 = 12;
+    const DROPPED: &[&[u8]] = &[
+        b"\0",
+        b"\t",
+        b"\r\n",
+        b" ",
+        b"\x7f",
+        b"\xff",
+        "\u{200b}".as_bytes(),
+        "\u{301}".as_bytes(),
+        "\u{a0}".as_bytes(),
+        "\u{e0041}".as_bytes(),
+    ];
+    const BEFORE: &[&[u8]] = &[
+        b"/x/..",
+        b"/.",
+        b"/",
+        b"/;p",
+        b"/...",
+        b"/.;p",
+        b"/x/..;p",
+        b"/x/y/../..",
+        b"/..",
+        "/caf\u{e9}/..".as_bytes(),
+    ];
+    const FRONTS: &[&[u8]] = &[
+        b"//h",
+        b"//u@h:80",
+        b"/index.php",
+        b"///h",
+        b"/x%0d%0aPOST ",
+    ];
+    const TAILS: &[&[u8]] = &[
+        b".json", b"\0x", b";x", b"/..", b"#x", b"?x", b"\n", b"%", b"%2", b"/sub", b".", b" ",
+        b"/", b"\xff", b"\\x",
+    ];
+
+    fn pick<'a>(list: &[&'a [u8]], variant: usize) -> &'a [u8] {
+        list[variant % list.len()]
+    }
+
+    /// One step, at a place that allows it.
+    pub(super) fn undo(path: &mut Path, kind: u8, place: usize, variant: usize) {
+        let at = 1 + place % (path.len() - 1).max(1);
+        let Some(byte) = path.get(at).copied() else {
+            return;
+        };
+        let one = |text: &[u8]| (at..at + 1, text.to_vec());
+        let (range, text) = match kind {
+            0 => one(format!("%{byte:02X}").as_bytes()),
+            1 => one(format!("%{byte:02x}").as_bytes()),
+            2 if byte < 0x80 => one(format!("%u{byte:04x}").as_bytes()),
+            3 if byte < 0x80 && variant.is_multiple_of(2) => {
+                one(&[0xc0 | byte >> 6, 0x80 | byte & 0x3f])
+            }
+            3 if byte < 0x80 => one(&[0xe0, 0x80 | byte >> 6, 0x80 | byte & 0x3f]),
+            4 if (0x21..0x7f).contains(&byte) => {
+                let wide = char::from_u32(0xfee0 + u32::from(byte)).unwrap();
+                one(wide.to_string().as_bytes())
+            }
+            5 if byte.is_ascii_alphabetic() => one(&[byte ^ 0x20]),
+            6 => (at..at, pick(DROPPED, variant).to_vec()),
+            7 if byte == b'/' => one(pick(&[b"\\", "\u{2215}".as_bytes(), b"%2f"], variant)),
+            8 if byte == b'/' || place.is_multiple_of(4) => {
+                let at = if byte == b'/' { at } else { 0 };
+                (at..at, pick(BEFORE, variant).to_vec())
+            }
+            9 => (0..0, pick(FRONTS, variant).to_vec()),
+            10 => (path.len()..path.len(), pick(TAILS, variant).to_vec()),
+            11 if byte == b'%' => one(b"%25"),
+            _ => return,
+        };
+        path.splice(range, text);
+    }
+}
+
+type Undoing = Vec<(u8, usize, usize)>;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases().saturating_mul(5), ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_servers_make_the_resource_of_step_by_step_is_never_foreign(
+        (start, pattern) in prop::sample::select(&[("/mcp", "/mcp"), ("/t/a/mcp", "/t/{tenant}/mcp"), ("/a.b/task-s", "/a.b/task-s")][..]),
+        steps in prop::collection::vec((0..backwards::KINDS, any::<usize>(), any::<usize>()), 0..9),
+    ) {
+        let steps: Undoing = steps;
+        let mut path = start.as_bytes().to_vec();
+        for (kind, place, variant) in steps {
+            backwards::undo(&mut path, kind, place, variant);
+        }
+        // What is behind `?` is for no server the path.
+        let raw: Path = path.iter().map(|b| if *b == b'?' { b'#' } else { *b }).collect();
+        let found = RequestPath::new(&raw).matches(&PathPattern::parse(pattern).unwrap());
+        prop_assert!(found != PathMatch::None, "{}", raw.escape_ascii());
+    }
+}
