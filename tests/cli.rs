@@ -174,6 +174,7 @@ fn check_says_what_is_protected_and_how() {
             "jwks_uri found there through cluster \"auth\"",
             "every 10m; for an unknown kid at most every 30s",
             "at most 16384 bytes",
+            "everything but /mcp on this host is forwarded, marked `pass`",
             "Nothing in it is unwise",
         ],
     );
@@ -225,6 +226,27 @@ fn check_says_what_is_protected_and_how() {
             "kid \"k1\", for EdDSA",
         ],
     );
+}
+
+#[test]
+fn check_says_what_is_open() {
+    let open = |resource: Value, mode: &str| {
+        let mut config = config();
+        config["resources"] = resource;
+        config["mode"] = json!(mode);
+        let ran = run(&["check", "-"], &config.to_string());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let (_, said) = ran.stdout.split_once("\nOpen\n").unwrap();
+        said.lines().next().unwrap().to_owned()
+    };
+    let whole = json!([{"resource": "https://mcp.example.com/mcp", "path": "/"}]);
+    assert!(open(whole.clone(), "enforce").contains("no path is forwarded"));
+    assert!(open(whole, "observe").contains("everything is forwarded"));
+    let some = json!([
+        {"resource": "https://mcp.example.com/a", "hosts": ["mcp.example.com"]},
+        {"resource": "https://mcp.example.com/b"},
+    ]);
+    assert!(open(some, "enforce").contains("everything but /a (on its hosts), /b on this host"));
 }
 
 #[test]

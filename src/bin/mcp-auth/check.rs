@@ -69,6 +69,8 @@ fn describe(config: &Config, out: &mut String) -> fmt::Result {
     for issuer in &config.issuers {
         describe_issuer(issuer, out)?;
     }
+    writeln!(out, "\nOpen")?;
+    row(out, "without a token", &open(config))?;
     writeln!(out, "\nLimits")?;
     row(
         out,
@@ -106,6 +108,30 @@ fn describe(config: &Config, out: &mut String) -> fmt::Result {
     warnings
         .iter()
         .try_for_each(|warning| writeln!(out, "  - {}", show::line(warning)))
+}
+
+/// What the filter forwards without a token.
+fn open(config: &Config) -> String {
+    if !config.enabled || config.mode == Mode::Observe {
+        return "everything is forwarded".to_owned();
+    }
+    let is_whole = |resource: &Resource| resource.pattern.to_string() == "/";
+    let protects_all = |resource: &Resource| is_whole(resource) && resource.hosts == Hosts::Any;
+    if config.resources.iter().any(protects_all) {
+        return "no path is forwarded".to_owned();
+    }
+    let protected: Vec<String> = config
+        .resources
+        .iter()
+        .map(|resource| match &resource.hosts {
+            Hosts::Any => resource.pattern.to_string(),
+            _ => format!("{} (on its hosts)", resource.pattern),
+        })
+        .collect();
+    format!(
+        "everything but {} on this host is forwarded, marked `pass`; many MCP servers answer on every path: lead no other path to one, and let its interlock take no `pass`, or protect the whole host by \"path\": \"/\"",
+        protected.join(", ")
+    )
 }
 
 fn row(out: &mut String, name: &str, value: &str) -> fmt::Result {
