@@ -71,6 +71,10 @@ package-tools: tools
 prometheus:
 	@scripts/prometheus
 
+.PHONY: servers
+servers: tools
+	@scripts/servers
+
 tools:
 	@[ -e .tools/setup.stamp ] || echo "First run: about 290 MB of tools go into .tools/, and the crates into cargo's own cache."
 	@scripts/setup
