@@ -9,6 +9,9 @@ use crate::mcp::lists::Lists;
 use crate::reply;
 use crate::trust::Caller;
 
+/// What gunicorn cuts from the front of a path if a header says so, in whatever spelling.
+const PREFIX: &str = "script-name";
+
 /// What is changed in a request before it is forwarded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
@@ -53,10 +56,11 @@ impl Request<'_> {
         if reads_response && self.head.has("accept-encoding") {
             remove.push(Cow::Borrowed("accept-encoding"));
         }
-        for header in &self.resource.identity_headers {
-            for name in self.head.names_of_length(header.name.len()) {
+        let identity = self.resource.identity_headers.iter();
+        for header in identity.map(|header| &*header.name).chain([PREFIX]) {
+            for name in self.head.names_of_length(header.len()) {
                 if let Ok(name) = std::str::from_utf8(name)
-                    && folds_to(name, &header.name)
+                    && folds_to(name, header)
                     && remove.iter().all(|removed| removed != name)
                 {
                     remove.push(Cow::Owned(name.to_owned()));

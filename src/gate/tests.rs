@@ -542,10 +542,17 @@ fn what_is_allowed_goes_on_without_the_token_and_with_its_identity() {
         .header("x_mcp_sub", "mallory")
         .header("x_mcp-client_id", "mallory")
         .header("x-mcp-subject", "kept")
+        .header("script_name", "/prefix")
         .allowed();
     assert_eq!(
         edits.remove,
-        ["authorization", "x-mcp-sub", "x_mcp_sub", "x_mcp-client_id"]
+        [
+            "authorization",
+            "x-mcp-sub",
+            "x_mcp_sub",
+            "x_mcp-client_id",
+            "script_name"
+        ]
     );
     let set: Vec<(&str, &str)> = edits.headers().collect();
     assert_eq!(

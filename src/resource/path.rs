@@ -306,19 +306,17 @@ impl<'a> RequestPath<'a> {
     }
 }
 
-/// What most plain paths are: of another first letter, and of no script. All others are read.
+/// What most plain paths are: of another first name, and of no script. All others are read.
 fn begins_otherwise(plain: &[u8], pattern: &PathPattern) -> bool {
-    let (Some(first), Some(Segment::Literal(name))) = (plain.first(), pattern.segments.first())
-    else {
+    let Some(Segment::Literal(name)) = pattern.segments.first() else {
         return false;
     };
     let has_script = memchr::memchr_iter(b'.', plain)
         .filter_map(|at| plain.get(at..at.saturating_add(4)))
         .any(|script| script.eq_ignore_ascii_case(b".php"));
-    let begins = name
-        .bytes()
-        .next()
-        .is_some_and(|b| b.eq_ignore_ascii_case(first));
+    let begins = plain
+        .get(..name.len())
+        .is_some_and(|first| first.eq_ignore_ascii_case(name.as_bytes()));
     !begins && !has_script
 }
 
