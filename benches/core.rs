@@ -35,11 +35,12 @@ const RESOURCE: &str = "https://mcp.example.com/mcp";
 const METADATA_PATH: &str = "/.well-known/oauth-protected-resource/mcp";
 const MAX_TOKEN_BYTES: usize = 16_384;
 
-const ALGORITHMS: [&str; 7] = [
+const ALGORITHMS: [&str; 8] = [
     "RS256",
     "PS256",
     "ES256",
     "ES384",
+    "ES512",
     "ES256K",
     "EdDSA",
     "ML-DSA-44",

@@ -105,6 +105,10 @@ pub(crate) fn public_jwk(signer: Signer, alg: &str) -> Value {
             "P-384",
             p384(signer).verifying_key().to_sec1_point(false).as_bytes(),
         ),
+        "ES512" => ec(
+            "P-521",
+            p521(signer).verifying_key().to_sec1_point(false).as_bytes(),
+        ),
         "ES256K" => ec(
             "secp256k1",
             k256(signer).verifying_key().to_sec1_point(false).as_bytes(),
@@ -132,6 +136,10 @@ pub(crate) fn sign(signer: Signer, alg: &str, message: &[u8]) -> Vec<u8> {
         }
         "ES384" => {
             let signature: p384::ecdsa::Signature = p384(signer).sign(message);
+            signature.to_bytes().to_vec()
+        }
+        "ES512" => {
+            let signature: p521::ecdsa::Signature = p521(signer).sign(message);
             signature.to_bytes().to_vec()
         }
         "ES256K" => {
@@ -184,6 +192,13 @@ fn p256(signer: Signer) -> p256::ecdsa::SigningKey {
 
 fn p384(signer: Signer) -> p384::ecdsa::SigningKey {
     p384::ecdsa::SigningKey::from_bytes(&scalar::<48>(signer).into()).unwrap()
+}
+
+fn p521(signer: Signer) -> p521::ecdsa::SigningKey {
+    // The order is shorter than its bytes.
+    let mut scalar = scalar::<66>(signer);
+    scalar[0] = 0;
+    p521::ecdsa::SigningKey::from_bytes(&scalar.into()).unwrap()
 }
 
 fn k256(signer: Signer) -> k256::ecdsa::SigningKey {

@@ -400,6 +400,7 @@ impl<'a> Jwk<'a> {
             "EC" => match self.required("crv")?.as_ref() {
                 "P-256" => Ok(KeyType::P256),
                 "P-384" => Ok(KeyType::P384),
+                "P-521" => Ok(KeyType::P521),
                 "secp256k1" => Ok(KeyType::Secp256k1),
                 _ => Err(SkipReason::UnknownCurve),
             },
@@ -454,6 +455,7 @@ impl<'a> Jwk<'a> {
             }
             KeyType::P256 => PublicKey::p256(&self.point(32)?),
             KeyType::P384 => PublicKey::p384(&self.point(48)?),
+            KeyType::P521 => PublicKey::p521(&self.point(66)?),
             KeyType::Secp256k1 => PublicKey::secp256k1(&self.point(32)?),
             KeyType::Ed25519 => PublicKey::ed25519(&self.fixed_bytes("x", 32)?),
             KeyType::MlDsa44 => PublicKey::ml_dsa_44(&self.fixed_bytes("pub", 1312)?),

@@ -19,8 +19,7 @@ use sha2::{Sha256, Sha384, Sha512};
 macro_rules! algorithms {
     ($( $(#[doc = $doc:literal])+ $variant:ident => $name:literal, $key_type:ident; )+) => {
         /// A signature algorithm (RFC 7518 §3.1, RFC 8037 §3.1, RFC 8812 §3.2, RFC 9964 §4). All
-        /// are asymmetric: HMAC and `none` cannot be expressed. ES512 is not among them, for want of
-        /// P-521 in the library.
+        /// are asymmetric: HMAC and `none` cannot be expressed.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Algorithm { $( $(#[doc = $doc])+ $variant, )+ }
 
@@ -68,6 +67,8 @@ algorithms! {
     Es256 => "ES256", P256;
     /// ECDSA on P-384 with SHA-384.
     Es384 => "ES384", P384;
+    /// ECDSA on P-521 with SHA-512.
+    Es512 => "ES512", P521;
     /// ECDSA on secp256k1 with SHA-256.
     Es256k => "ES256K", Secp256k1;
     /// EdDSA on Ed25519.
@@ -89,6 +90,8 @@ pub enum KeyType {
     P256,
     /// EC on P-384.
     P384,
+    /// EC on P-521.
+    P521,
     /// EC on secp256k1.
     Secp256k1,
     /// OKP on Ed25519.
@@ -130,6 +133,7 @@ enum Inner {
     Rsa(Box<rsa::PublicKey>),
     P256(Box<p256::ecdsa::VerifyingKey>),
     P384(Box<p384::ecdsa::VerifyingKey>),
+    P521(Box<p521::ecdsa::VerifyingKey>),
     Secp256k1(Box<k256::ecdsa::VerifyingKey>),
     Ed25519(Box<Ed25519PublicKey>),
     MlDsa44(Box<ml_dsa::VerifyingKey<MlDsa44>>),
@@ -191,6 +195,15 @@ impl PublicKey {
     }
 
     /// As [`PublicKey::p256`].
+    pub fn p521(point: &[u8]) -> Result<Self, KeyError> {
+        let key = p521::ecdsa::VerifyingKey::from_affine(on_curve(point)?);
+        Ok(Self {
+            inner: Inner::P521(Box::new(key.map_err(|_| KeyError::Invalid)?)),
+            encoded: der::p521_key(point),
+        })
+    }
+
+    /// As [`PublicKey::p256`].
     pub fn secp256k1(point: &[u8]) -> Result<Self, KeyError> {
         let key = k256::ecdsa::VerifyingKey::from_affine(on_curve(point)?);
         let key = key.map_err(|_| KeyError::Invalid)?;
@@ -245,6 +258,7 @@ impl PublicKey {
             Inner::Rsa(_) => KeyType::Rsa,
             Inner::P256(_) => KeyType::P256,
             Inner::P384(_) => KeyType::P384,
+            Inner::P521(_) => KeyType::P521,
             Inner::Secp256k1(_) => KeyType::Secp256k1,
             Inner::Ed25519(_) => KeyType::Ed25519,
             Inner::MlDsa44(_) => KeyType::MlDsa44,
@@ -306,6 +320,8 @@ impl SignatureVerifier for Portable {
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
             Inner::P384(key) => p384::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
+            Inner::P521(key) => p521::ecdsa::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
             // k256 takes the lower of the two possible `s` only, as Bitcoin does. RFC 8812 has no
             // such rule, and OpenSSL signs with either.
             Inner::Secp256k1(key) => k256::ecdsa::Signature::from_slice(signature)
@@ -330,6 +346,7 @@ fn verify_rsa(alg: Algorithm, key: &rsa::PublicKey, message: &[u8], signature: &
         Algorithm::Ps512 => key.pss_verify::<Sha512>(message, signature).is_ok(),
         Algorithm::Es256
         | Algorithm::Es384
+        | Algorithm::Es512
         | Algorithm::Es256k
         | Algorithm::EdDsa
         | Algorithm::MlDsa44

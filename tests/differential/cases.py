@@ -327,7 +327,7 @@ def algorithm(mint: Mint) -> Some:
         for _ in range(10):
             token = mint.with_signature(name, keys.hmac_of_public_key, kid="rs256")
             yield "HMAC of the public key", token, refused
-    for name in ("es256", "ES256 ", "RS1", "ES512", "Ed448", "RSA-OAEP", "dir", "A128KW", "\u00e9"):
+    for name in ("es256", "ES256 ", "RS1", "ES521", "Ed448", "RSA-OAEP", "dir", "A128KW", "\u00e9"):
         for _ in range(5):
             yield "unknown", mint.token(header=mint.header(name, kid="es256")), refused
     for alg in ALGORITHMS:

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
-    *("ES256", "ES384", "ES256K", "EdDSA"),
+    *("ES256", "ES384", "ES512", "ES256K", "EdDSA"),
 )
 OPTIONS: Any = {
     "require": ["exp", "iss", "aud"],

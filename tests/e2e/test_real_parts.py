@@ -287,7 +287,7 @@ def test_rotation_of_the_signing_key(stack: Stack) -> None:
     assert _status(stack, old) != 401
 
 
-@pytest.mark.parametrize("algorithm", ["PS256", "ES256", "ES384", "EdDSA"])
+@pytest.mark.parametrize("algorithm", ["PS256", "ES256", "ES384", "ES512", "EdDSA"])
 def test_algorithms(algorithm: str, wasm: Path, recorder: Recorder, tmp_path: Path) -> None:
     """Keys as a real authorization server publishes them, for each algorithm it has."""
     resource = "https://mcp.example.com/mcp"

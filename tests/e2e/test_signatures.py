@@ -12,7 +12,13 @@ from support.waiting import until
 ISSUER = "https://auth.example.com"
 RESOURCE = "https://mcp.example.com/mcp"
 CLAIMS = {"iss": ISSUER, "aud": RESOURCE}
-ALGORITHMS = {"RS256": "rsa-1", "PS256": "ps-1", "ES256": "ec-1", "EdDSA": "ed-1"}
+ALGORITHMS = {
+    "RS256": "rsa-1",
+    "PS256": "ps-1",
+    "ES256": "ec-1",
+    "ES512": "ec-521",
+    "EdDSA": "ed-1",
+}
 
 
 @pytest.mark.parametrize("by_host", [True, False], ids=["host", "module"])
@@ -32,4 +38,4 @@ def test_signatures(start_envoy: Callable[..., Any], by_host: bool) -> None:
     told = "is checked by the host" if by_host else "checked in the module, as MCP_AUTH_SIGNATURES"
     until(lambda: told in envoy.log(), "the log to say who does it")
     named = {alg for alg in ALGORITHMS if f"signatures: {alg} is checked by the host" in envoy.log()}
-    assert named == ({"RS256", "ES256"} if by_host else set())
+    assert named == ({"RS256", "ES256", "ES512"} if by_host else set())

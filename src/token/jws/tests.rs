@@ -158,7 +158,7 @@ fn headers() {
         (r#"{"alg":"HS256"}"#, Reason::AlgorithmNotAllowed),
         (r#"{"alg":"HS512"}"#, Reason::AlgorithmNotAllowed),
         (r#"{"alg":"es256"}"#, Reason::AlgorithmNotAllowed),
-        (r#"{"alg":"ES512"}"#, Reason::AlgorithmNotAllowed),
+        (r#"{"alg":"ES521"}"#, Reason::AlgorithmNotAllowed),
         (
             r#"{"alg":"RSA-OAEP","enc":"A128GCM"}"#,
             Reason::AlgorithmNotAllowed,

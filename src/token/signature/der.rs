@@ -30,6 +30,15 @@ pub(super) fn p384_key(point: &[u8]) -> Vec<u8> {
     )
 }
 
+/// SubjectPublicKeyInfo of a point on P-521 (RFC 5480 §2).
+pub(super) fn p521_key(point: &[u8]) -> Vec<u8> {
+    // id-ecPublicKey, secp521r1
+    public_key(
+        b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23",
+        point,
+    )
+}
+
 /// Ecdsa-Sig-Value (RFC 3279 §2.2.3) of `r` and `s` side by side.
 pub(super) fn ecdsa_signature(raw: &[u8]) -> Vec<u8> {
     let (r, s) = raw.split_at_checked(raw.len() / 2).unwrap_or_default();

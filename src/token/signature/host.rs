@@ -37,6 +37,10 @@ impl<'a> HostCheck<'a> {
                 p384::ecdsa::Signature::from_slice(signature).ok()?;
                 ("SHA384", Cow::Owned(der::ecdsa_signature(signature)))
             }
+            (Algorithm::Es512, Inner::P521(_)) => {
+                p521::ecdsa::Signature::from_slice(signature).ok()?;
+                ("SHA512", Cow::Owned(der::ecdsa_signature(signature)))
+            }
             _ => return None,
         };
         Some(Self {
@@ -71,6 +75,7 @@ fn known_good(alg: Algorithm) -> Option<(PublicKey, Vec<u8>)> {
         KeyType::Rsa => PublicKey::rsa(&key, &[1, 0, 1]),
         KeyType::P256 => PublicKey::p256(&key),
         KeyType::P384 => PublicKey::p384(&key),
+        KeyType::P521 => PublicKey::p521(&key),
         KeyType::Secp256k1
         | KeyType::Ed25519
         | KeyType::MlDsa44
@@ -80,12 +85,13 @@ fn known_good(alg: Algorithm) -> Option<(PublicKey, Vec<u8>)> {
     Some((key.ok()?, bytes(signature)?))
 }
 
-const KNOWN: [(Algorithm, &str, &str); 5] = [
+const KNOWN: [(Algorithm, &str, &str); 6] = [
     (Algorithm::Rs256, RSA_MODULUS, RS256),
     (Algorithm::Rs384, RSA_MODULUS, RS384),
     (Algorithm::Rs512, RSA_MODULUS, RS512),
     (Algorithm::Es256, ES256_POINT, ES256),
     (Algorithm::Es384, ES384_POINT, ES384),
+    (Algorithm::Es512, ES512_POINT, ES512),
 ];
 
 // Made with OpenSSL for this purpose; the private keys were not kept.
@@ -126,3 +132,11 @@ const ES384_POINT: &str = "\
 const ES384: &str = "\
     Ry0bVeqL32nMmNazOToRz-HP4DEqMitcPro3WgXOhAQDOhBQsqlybzZR-iyQMTPRagYLPgtw1pu-\
     GalRhi5A_qQGrp1hk01-Ygfn8Nmcu61ChqwCU6158vXCgsuGm70H";
+const ES512_POINT: &str = "\
+    BACICv8YNRcrVXBdhW4-DKobNuXB_Nc1SZt6UrnQSeNF9HuTJa2BeoJLTaMU1Y6aNrPym-_dNUsk2NwHt44ivS\
+    _FUAGGzHBTk5sjZ98NzzNMykFGKBm9G2v283vcyHmS-qNWTD0nTBegNBgZbh6TN-hdR1r7BWx7R5j1S3MzPgiI\
+    -rsyww";
+const ES512: &str = "\
+    AZY_WBQNHpdT8Y4tCs5PG1GxiShH9jeMNmrfgdGWtTI6PJ4U2kumDIs01iyYeyzRnKDP6eW57qVt8BzaPH0zxD\
+    zXAbZMPR7Immf4KYkb6W6FFQQrDtAoxhsHf2Ds9KoB_i4EpwhB2U0lHSZhxNdBotIrf-YJ_6oJScQhFfgB7j3A\
+    3RIw";

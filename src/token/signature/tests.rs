@@ -13,7 +13,7 @@ fn names_are_read_back() {
     }
     assert_eq!(Algorithm::from_name("Ed25519"), Some(Algorithm::EdDsa));
     for name in [
-        "none", "None", "NONE", "HS256", "HS384", "HS512", "rs256", "RS1", "ES512", "Ed448",
+        "none", "None", "NONE", "HS256", "HS384", "HS512", "rs256", "RS1", "ES521", "Ed448",
         "eddsa", "", "RS256 ", "RSA-OAEP", "A128GCM", "dir",
     ] {
         assert_eq!(Algorithm::from_name(name), None, "{name}");
@@ -34,7 +34,7 @@ struct Vector {
 #[test]
 fn vectors_of_others() {
     let vectors: Vec<Vector> = serde_json::from_str(include_str!("vectors.json")).unwrap();
-    assert_eq!(vectors.len(), 68);
+    assert_eq!(vectors.len(), 80);
     for vector in vectors {
         let set = serde_json::json!({ "keys": [vector.jwk] }).to_string();
         let (keys, skipped) = KeySet::parse(set.as_bytes()).unwrap();
@@ -62,6 +62,7 @@ fn public_key(signer: Signer, alg: Algorithm) -> PublicKey {
         KeyType::Rsa => PublicKey::rsa(&bytes("n"), &bytes("e")),
         KeyType::P256 => PublicKey::p256(&point()),
         KeyType::P384 => PublicKey::p384(&point()),
+        KeyType::P521 => PublicKey::p521(&point()),
         KeyType::Secp256k1 => PublicKey::secp256k1(&point()),
         KeyType::Ed25519 => PublicKey::ed25519(&bytes("x")),
         KeyType::MlDsa44 => PublicKey::ml_dsa_44(&bytes("pub")),
@@ -109,7 +110,8 @@ fn signatures_of_any_length_are_refused_without_a_panic() {
     for &alg in Algorithm::ALL {
         let key = public_key(Signer::Issuer, alg);
         for length in [
-            0, 1, 31, 32, 63, 64, 65, 95, 96, 97, 128, 255, 256, 257, 512, 2420, 3309, 4627, 4096,
+            0, 1, 31, 32, 63, 64, 65, 95, 96, 97, 128, 131, 132, 133, 255, 256, 257, 512, 2420,
+            3309, 4627, 4096,
         ] {
             for byte in [0, 1, 0x7f, 0xff] {
                 assert!(
@@ -166,6 +168,7 @@ fn unsound_keys() {
     for (construct, length) in [
         (PublicKey::p256 as Construct, 32),
         (PublicKey::p384, 48),
+        (PublicKey::p521, 66),
         (PublicKey::secp256k1, 32),
     ] {
         for point in [
@@ -196,6 +199,7 @@ fn points_in_another_spelling() {
     for (alg, construct) in [
         (Algorithm::Es256, PublicKey::p256 as Construct),
         (Algorithm::Es384, PublicKey::p384),
+        (Algorithm::Es512, PublicKey::p521),
         (Algorithm::Es256k, PublicKey::secp256k1),
     ] {
         let jwk = testing::public_jwk(Signer::Issuer, alg.name());
@@ -290,7 +294,7 @@ impl SignatureVerifier for Wrong {
 #[test]
 fn a_host_is_trusted_for_what_it_proves() {
     for &alg in Algorithm::ALL {
-        let offered = matches!(alg.name(), "RS256" | "RS384" | "RS512" | "ES256" | "ES384");
+        let offered = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"].contains(&alg.name());
         assert_eq!(host::is_sound(alg, &Portable), offered, "{alg:?}");
         for wrong in [|_| true, |_| false, |good: bool| !good] {
             assert!(!host::is_sound(alg, &Wrong(wrong)), "{alg:?}");
@@ -338,8 +342,28 @@ fn hosts_are_asked_as_others_would() {
             let raw = [vec![1; 48], number(48)].concat();
             let theirs = p384::ecdsa::Signature::from_slice(&raw).unwrap().to_der();
             assert_eq!(der::ecdsa_signature(&raw), theirs.as_bytes(), "{raw:?}");
+            let raw = [number(66), number(66)].concat();
+            if let Ok(theirs) = p521::ecdsa::Signature::from_slice(&raw) {
+                let theirs = theirs.to_der();
+                assert_eq!(der::ecdsa_signature(&raw), theirs.as_bytes(), "{raw:?}");
+            }
         }
     }
+}
+
+/// What OpenSSL makes of the key of RFC 7515 A.4.
+#[test]
+fn a_key_on_p521_in_der() {
+    let vectors: Vec<Vector> = serde_json::from_str(include_str!("vectors.json")).unwrap();
+    let rfc = vectors.iter().find(|vector| vector.name == "RFC 7515 A.4");
+    let jwk = &rfc.unwrap().jwk;
+    let [x, y] = ["x", "y"].map(|name| testing::decode(jwk[name].as_str().unwrap()));
+    let key = PublicKey::p521(&[&[4], x.as_slice(), &y].concat()).unwrap();
+    let start = [
+        0x30, 0x81, 0x9b, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,
+        0x05, 0x2b, 0x81, 0x04, 0x00, 0x23, 0x03, 0x81, 0x86, 0x00, 0x04,
+    ];
+    assert_eq!(key.encoded, [&start, x.as_slice(), &y].concat());
 }
 
 /// What a host is asked is what OpenSSL's tools read: the forms of RFC 5280 and RFC 3279.

@@ -17,7 +17,7 @@ const { errors, Provider } = createRequire(path.join(modules, 'server.mjs'))('oi
 
 const options = {
   port: 0,
-  algorithm: 'RS256', // RS256, PS256, ES256, ES384, EdDSA
+  algorithm: 'RS256', // RS256, PS256, ES256, ES384, ES512, EdDSA
   resources: [], // resource identifiers that tokens may be asked for
   scopes: ['mcp:read', 'mcp:write', 'mcp:admin'],
   accessTokenSeconds: 300,
@@ -75,6 +75,7 @@ const KEY_TYPES = {
   PS256: ['rsa', { modulusLength: 2048 }],
   ES256: ['ec', { namedCurve: 'P-256' }],
   ES384: ['ec', { namedCurve: 'P-384' }],
+  ES512: ['ec', { namedCurve: 'P-521' }],
   EdDSA: ['ed25519', undefined],
 };
 
