@@ -24,7 +24,7 @@ use crate::token::cache::{Key, Keyed};
 use crate::token::{Claims, MAX_KEYS_TRIED, UnverifiedToken, VerifiedToken};
 use crate::trust::{Caller, Trust, Unverified};
 
-pub use edits::Edits;
+pub use edits::{Edits, withheld_trailers};
 
 /// When a client may come again whose token may be by a key that is not tried: when the set changes.
 const RETRY_WITH_FEWER_KEYS: Duration = Duration::from_secs(60);

@@ -5,6 +5,7 @@ pub mod metadata;
 pub mod path;
 #[cfg(test)]
 mod tests;
+pub mod withheld;
 
 use std::sync::Arc;
 
@@ -51,6 +52,8 @@ pub struct Resource {
     pub filter_state: Vec<CallerFact>,
     /// What the server is told of the client.
     pub identity_headers: Vec<IdentityHeader>,
+    /// The headers that it gets from nobody else.
+    pub withheld: withheld::Withheld,
     /// Whether the server gets the token itself.
     pub forward_token: bool,
     /// Whether CORS is answered here.

@@ -58,6 +58,14 @@ pub(super) fn request_head(ends: bool) -> Result<Head> {
     Ok(head(MapType::HttpRequestHeaders)?.ending(ends))
 }
 
+/// Takes those of a request's trailers away that `which` names, within their callback.
+pub(super) fn remove_trailers(which: impl FnOnce(&Head) -> Vec<String>) -> Result<()> {
+    for name in which(&head(MapType::HttpRequestTrailers)?) {
+        raw::remove_header(MapType::HttpRequestTrailers, &name)?;
+    }
+    Ok(())
+}
+
 pub(super) fn edit_request(edits: &Edits) -> Result<()> {
     for name in &edits.remove {
         raw::remove_header(MapType::HttpRequestHeaders, name)?;

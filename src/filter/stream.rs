@@ -32,13 +32,13 @@ impl Stream {
     fn action(&self) -> Action {
         match self.phase.get() {
             Phase::Stopped => Action::Pause,
-            Phase::HeadersForwarded | Phase::Forwarded => Action::Continue,
+            Phase::HeadersForwarded | Phase::Forwarded | Phase::Untouched => Action::Continue,
         }
     }
 
     /// More of the body has come, or its end.
     fn body(&mut self, bytes: Option<usize>, ends: bool) -> Action {
-        if self.phase.get() != Phase::Forwarded
+        if !matches!(self.phase.get(), Phase::Forwarded | Phase::Untouched)
             && let Ok(mut worker) = self.worker.try_borrow_mut()
             && let Some(worker) = worker.as_mut()
         {
@@ -46,7 +46,7 @@ impl Stream {
         }
         match self.phase.get() {
             Phase::Stopped | Phase::HeadersForwarded => Action::Pause,
-            Phase::Forwarded => Action::Continue,
+            Phase::Forwarded | Phase::Untouched => Action::Continue,
         }
     }
 
@@ -96,8 +96,23 @@ impl HttpContext for Stream {
         self.body(Some(body_bytes), end_of_stream)
     }
 
+    // What waits now goes on without another call for its trailers.
     fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
-        self.body(None, true)
+        if self.phase.get() == Phase::Untouched {
+            return Action::Continue;
+        }
+        let clean = match self.worker.try_borrow_mut() {
+            Ok(mut worker) => match worker.as_mut() {
+                Some(worker) => worker.trailers(self.id, &self.phase),
+                None => false,
+            },
+            Err(_) => false,
+        };
+        if clean {
+            self.body(None, true)
+        } else {
+            Action::Pause
+        }
     }
 
     fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {

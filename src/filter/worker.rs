@@ -47,6 +47,8 @@ pub(super) enum Phase {
     HeadersForwarded,
     /// Sent on its way.
     Forwarded,
+    /// Sent on its way as it came: none of our business.
+    Untouched,
 }
 
 /// A request that waits, with what is needed to decide again.
@@ -135,6 +137,17 @@ impl Worker {
             phase: Rc::clone(phase),
         };
         self.decide(stream, request, None);
+    }
+
+    /// A request's trailers have come. Whether they may go on. Called in the context of its stream.
+    pub(super) fn trailers(&mut self, stream: StreamId, phase: &Rc<Cell<Phase>>) -> bool {
+        let config = &self.config;
+        let removed = host::remove_trailers(|trailers| gate::withheld_trailers(config, trailers));
+        if removed.is_err() {
+            self.end(stream);
+            self.give_up(phase);
+        }
+        removed.is_ok()
     }
 
     /// A stream has ended.
@@ -365,7 +378,9 @@ impl Worker {
         phase: &Rc<Cell<Phase>>,
     ) {
         self.carry_out(decision, Some(head), phase);
-        if phase.get() == Phase::Forwarded && host::resume_request().is_err() {
+        if matches!(phase.get(), Phase::Forwarded | Phase::Untouched)
+            && host::resume_request().is_err()
+        {
             error!("the host did not resume a request");
         }
     }
@@ -404,6 +419,9 @@ impl Worker {
             Decision::Wait(_) | Decision::ReadBody(_) => return,
         };
         match forwarded {
+            Ok(()) if matches!(decision, Decision::Pass | Decision::Off) => {
+                phase.set(Phase::Untouched);
+            }
             Ok(()) => phase.set(Phase::Forwarded),
             Err(host::HostError) => self.give_up(phase),
         }

@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::Request;
-use crate::config::Mode;
+use crate::config::{Config, Mode};
+use crate::head::Head;
 use crate::mcp::lists::Lists;
 use crate::reply;
+use crate::resource::withheld::folds_to;
 use crate::trust::Caller;
-
-/// What gunicorn cuts from the front of a path if a header says so, in whatever spelling.
-const PREFIX: &str = "script-name";
 
 /// What is changed in a request before it is forwarded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,8 +55,7 @@ impl Request<'_> {
         if reads_response && self.head.has("accept-encoding") {
             remove.push(Cow::Borrowed("accept-encoding"));
         }
-        let identity = self.resource.identity_headers.iter();
-        for header in identity.map(|header| &*header.name).chain([PREFIX]) {
+        for header in self.resource.withheld.names() {
             for name in self.head.names_of_length(header.len()) {
                 if let Ok(name) = std::str::from_utf8(name)
                     && folds_to(name, header)
@@ -84,15 +82,14 @@ impl Request<'_> {
     }
 }
 
-/// Whether a server that folds header names (CGI makes all but letters and digits one) could take
-/// `name` for `header`.
-fn folds_to(name: &str, header: &str) -> bool {
-    let fold = |byte: u8| {
-        if byte.is_ascii_alphanumeric() {
-            byte.to_ascii_lowercase()
-        } else {
-            b'-'
-        }
-    };
-    name.len() == header.len() && name.bytes().map(fold).eq(header.bytes().map(fold))
+/// The trailers of a request that must not reach a server, of whichever resource it is: those that it
+/// could take for an identity header of one, and `authorization`, which no trailer may be
+/// (RFC 9110 §6.5.1).
+pub fn withheld_trailers(config: &Config, trailers: &Head) -> Vec<String> {
+    let names = trailers.names().filter(|name| {
+        let mut withheld = config.resources.iter().map(|resource| &resource.withheld);
+        folds_to(name, "authorization")
+            || withheld.any(|withheld| withheld.names().any(|header| folds_to(name, header)))
+    });
+    names.map(str::to_owned).collect()
 }

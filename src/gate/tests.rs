@@ -572,6 +572,69 @@ fn what_is_allowed_goes_on_without_the_token_and_with_its_identity() {
 }
 
 #[test]
+fn the_default_names_are_withheld_whatever_is_configured() {
+    let copies = |case: Case| {
+        let names = [
+            "x-mcp-sub",
+            "x_mcp_client_id",
+            "x.mcp.scope",
+            "x!mcp~issuer",
+        ];
+        let names = names.into_iter().chain(["x_user_email", "x-user-email"]);
+        names.fold(case, |case, name| case.header(name, "mallory"))
+    };
+    let own = json!({"email": "x-user-email"});
+    for (identity, mode, extra) in [
+        (own.clone(), "enforce", 2),
+        (json!({}), "enforce", 0),
+        (own, "observe", 2),
+    ] {
+        let case = copies(Case::new().bearer(&token(&claims())));
+        let case = case.resource("identity_headers", identity.clone());
+        let edits = case
+            .resource("forward_token", json!(true))
+            .global("mode", json!(mode));
+        let edits = edits.allowed();
+        let default = [
+            "x-mcp-sub",
+            "x_mcp_client_id",
+            "x.mcp.scope",
+            "x!mcp~issuer",
+        ];
+        for name in default {
+            assert!(edits.remove.contains(&name.into()), "{name} {identity}");
+        }
+        assert_eq!(edits.remove.len(), default.len() + extra, "{identity}");
+    }
+}
+
+#[test]
+fn trailers_are_withheld_like_headers() {
+    let two = json!({
+        "issuers": [{"issuer": ISSUER, "jwks": testing::key_set()}],
+        "resources": [
+            {"resource": RESOURCE, "forward_token": true},
+            {"resource": "https://mcp.example.com/b", "identity_headers": {"email": "x-email"}},
+        ],
+    });
+    let config = Config::parse(two.to_string().as_bytes()).unwrap();
+    let names = [
+        "x_mcp_sub",
+        "grpc-status",
+        "authorization",
+        "x-mcp-issuer",
+        "x_email",
+        "x-emails",
+    ];
+    let trailers = names.map(|name| (name.to_owned(), b"v".to_vec()));
+    assert_eq!(
+        withheld_trailers(&config, &Head::new(trailers.to_vec())),
+        ["x_mcp_sub", "authorization", "x-mcp-issuer", "x_email"]
+    );
+    assert!(withheld_trailers(&config, &Head::default()).is_empty());
+}
+
+#[test]
 fn a_claim_that_is_absent_leaves_no_header_of_the_clients() {
     let mut claims = claims();
     claims.as_object_mut().unwrap().remove("sub");

@@ -14,6 +14,7 @@ use crate::resource::Resource;
 use crate::resource::host::{HostPattern, Hosts};
 use crate::resource::metadata::{MIRRORED, Members, Metadata, Mirror, well_known_path};
 use crate::resource::path::PathPattern;
+use crate::resource::withheld::Withheld;
 use crate::scope::{ScopeHierarchy, is_scope_token};
 use crate::template::{Template, TemplateError};
 use crate::trust::CallerFact;
@@ -60,14 +61,18 @@ pub(super) fn resource(
     }
     let claims_field = name("require_claims");
     let headers_field = name("identity_headers");
+    let require_claims = claim_rules(&claims_field, &raw.require_claims, &variables, warnings)?;
+    let allowed_origins = raw
+        .allowed_origins
+        .map(|list| origins(&name("allowed_origins"), list, warnings))
+        .transpose()?;
+    let identity_headers = identity_headers(&headers_field, raw.identity_headers, warnings)?;
     Ok(Resource {
         hosts,
-        require_claims: claim_rules(&claims_field, &raw.require_claims, &variables, warnings)?,
-        allowed_origins: raw
-            .allowed_origins
-            .map(|list| origins(&name("allowed_origins"), list, warnings))
-            .transpose()?,
-        identity_headers: identity_headers(&headers_field, raw.identity_headers, warnings)?,
+        require_claims,
+        allowed_origins,
+        withheld: Withheld::new(&identity_headers),
+        identity_headers,
         filter_state: raw.filter_state.map_or_else(
             || CallerFact::ALL.to_vec(),
             |facts| facts.into_iter().map(caller_fact).collect(),
