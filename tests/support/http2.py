@@ -1,9 +1,14 @@
-"""An HTTP/2 client (prior knowledge, no TLS) that sends exactly the header list of a test."""
+"""HTTP/2 (prior knowledge, no TLS): a client that sends exactly the header list of a test, and an
+upstream that keeps what reached it, trailers too."""
 
 from __future__ import annotations
 
 import socket
+import socketserver
+import threading
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Self
 
 import h2.config
 import h2.connection
@@ -19,7 +24,14 @@ class StreamReset(ConnectionError):
     """The server reset the stream or closed the connection instead of answering."""
 
 
-def request(port: int, headers: Pairs, body: bytes = b"", *, timeout: float = 15.0) -> Response:
+def request(
+    port: int,
+    headers: Pairs,
+    body: bytes = b"",
+    trailers: Pairs = (),
+    *,
+    timeout: float = 15.0,
+) -> Response:
     """One request; nothing in `headers` is checked, ordered, or completed."""
     config = h2.config.H2Configuration(
         client_side=True,
@@ -31,9 +43,11 @@ def request(port: int, headers: Pairs, body: bytes = b"", *, timeout: float = 15
     protocol = h2.connection.H2Connection(config)
     protocol.initiate_connection()
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
-        protocol.send_headers(1, list(headers), end_stream=not body)
+        protocol.send_headers(1, list(headers), end_stream=not (body or trailers))
         if body:
-            protocol.send_data(1, body, end_stream=True)
+            protocol.send_data(1, body, end_stream=not trailers)
+        if trailers:
+            protocol.send_headers(1, list(trailers), end_stream=True)
         connection.sendall(protocol.data_to_send())
         return _read(connection, protocol)
 
@@ -164,3 +178,64 @@ class Upload:
 
     def _flush(self) -> None:
         self._connection.sendall(self._protocol.data_to_send())
+
+
+@dataclass
+class Arrived:
+    """One request as an `Upstream` got it."""
+
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+    trailers: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Upstream:
+    """A server of HTTP/2 (prior knowledge) that keeps what reached it, and answers 200."""
+
+    def __init__(self) -> None:
+        self.seen: list[Arrived] = []
+        upstream = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                upstream._serve(self.request)
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.port: int = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _serve(self, connection: socket.socket) -> None:
+        protocol = h2.connection.H2Connection(
+            h2.config.H2Configuration(client_side=False, header_encoding="latin-1")
+        )
+        protocol.initiate_connection()
+        arriving: dict[int, Arrived] = {}
+        connection.sendall(protocol.data_to_send())
+        while received := connection.recv(65536):
+            for event in protocol.receive_data(received):
+                match event:
+                    case h2.events.RequestReceived():
+                        arriving[event.stream_id] = Arrived(headers=list(event.headers))
+                    case h2.events.DataReceived():
+                        arriving[event.stream_id].body += event.data
+                        protocol.acknowledge_received_data(
+                            event.flow_controlled_length, event.stream_id
+                        )
+                    case h2.events.TrailersReceived():
+                        arriving[event.stream_id].trailers = list(event.headers)
+                    case h2.events.StreamEnded():
+                        self.seen.append(arriving.pop(event.stream_id))
+                        protocol.send_headers(event.stream_id, [(":status", "200")], end_stream=True)
+                    case _:
+                        pass
+            connection.sendall(protocol.data_to_send())
