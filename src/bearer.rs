@@ -52,6 +52,27 @@ pub fn credentials<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Credential
     }
 }
 
+/// The scheme of a credential, if it is one of those in use: what else stands there might be a token.
+pub fn known_scheme(value: &[u8]) -> Option<&'static str> {
+    const KNOWN: [&str; 11] = [
+        "ApiKey",
+        "AWS4-HMAC-SHA256",
+        "Basic",
+        "Digest",
+        "DPoP",
+        "HOBA",
+        "MAC",
+        "Mutual",
+        "Negotiate",
+        "NTLM",
+        "Token",
+    ];
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let scheme = value.trim_ascii().split(is_space).next()?;
+    let is_it = |known: &&str| known.as_bytes().eq_ignore_ascii_case(scheme);
+    KNOWN.into_iter().find(is_it)
+}
+
 /// What follows the scheme, if it is Bearer (in any case, RFC 9110 §11.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked("bearer".len())?;

@@ -34,6 +34,14 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
+/// The same of bytes, if they are text.
+pub fn escaped_bytes(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => escaped(text),
+        Err(_) => format!("{} bytes that are not UTF-8", bytes.len()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

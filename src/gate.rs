@@ -1,9 +1,11 @@
 //! The decision for one request: the decision table, top to bottom, first match wins.
 
 mod edits;
+mod evidence;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -227,7 +229,7 @@ fn decide_with(
     };
     match route {
         Route::Foreign | Route::Mirror(..) => unjudged(config),
-        Route::Unclear(_, reason) => request.refuse(Box::new(request.refusal(*reason))),
+        Route::Unclear(_, reason) => request.refuse(Box::new(request.unclear(*reason))),
         Route::Metadata(..) => request.metadata(),
         Route::Protected(..) => request.protected(authorize),
     }
@@ -280,7 +282,7 @@ pub fn refuse(
         head,
         now,
     };
-    let mut refusal = request.refusal(reason);
+    let mut refusal = request.unjudged(reason);
     refusal.retry_after = (reason.fault() == Fault::Outage).then_some(RETRY_WHEN_FULL);
     request.refuse(Box::new(refusal))
 }
@@ -325,7 +327,7 @@ impl Request<'_> {
     fn protected(&self, authorize: impl FnOnce(&Self) -> Result<Granted, Stop>) -> Decision {
         let origin = self.origin();
         if origin == Origin::NotAllowed {
-            return self.refuse(Box::new(self.refusal(Reason::OriginNotAllowed)));
+            return self.refuse(Box::new(self.refused_origin()));
         }
         if self.is_preflight()
             && let Some(decision) = self.preflight(origin)
@@ -338,7 +340,9 @@ impl Request<'_> {
             Err(Stop::Refused(refusal)) => self.refuse(refusal),
             // Observing never delays a request.
             Err(Stop::Waits(issuer)) if self.config.mode == Mode::Observe => {
-                self.refuse(Box::new(self.refusal_by(Reason::KeysUnavailable, issuer)))
+                let mut refusal = self.unjudged(Reason::KeysUnavailable);
+                refusal.issuer = Some(issuer);
+                self.refuse(Box::new(refusal))
             }
             Err(Stop::Waits(issuer)) => Decision::Wait(issuer),
         }
@@ -375,9 +379,10 @@ impl Request<'_> {
 
     /// A token that no key verified is refused for it once its issuer was asked since it was seen.
     fn unverified(&self, token: &Unverified, trust: &mut Trust) -> Stop {
-        let mut refusal = self.refusal_by(token.reason, token.issuer);
-        refusal.found = token.kid.as_deref().map(escaped);
+        let mut refusal = self.unsigned(token.kid.as_deref(), token.issuer);
+        refusal.reason = token.reason;
         if token.reason == Reason::TooManyKeys {
+            refusal.expected = Some(format!("at most {MAX_KEYS_TRIED} keys to try"));
             refusal.retry_after = Some(RETRY_WITH_FEWER_KEYS);
             return Stop::from(refusal);
         }
@@ -450,11 +455,12 @@ impl Request<'_> {
             return Ok(Granted::All(edits));
         }
         let expects_body = self.expects_body();
-        let refused = |reason| Err(Stop::from(self.refusal_by(reason, caller.issuer)));
         match self.announced_bytes() {
-            Some(1..) if !expects_body => return refused(Reason::BodyUnexpected),
+            Some(1..) if !expects_body => {
+                return Err(Stop::from(self.unexpected_body(caller.issuer)));
+            }
             Some(bytes) if bytes > self.config.limits.body_bytes => {
-                return refused(Reason::BodyTooLarge);
+                return Err(Stop::from(self.too_large(caller.issuer)));
             }
             Some(_) | None => {}
         }
@@ -483,13 +489,12 @@ impl Request<'_> {
         body: Body<'_>,
     ) -> Result<Option<Box<Lists>>, Stop> {
         let caller = &pending.caller;
-        let refused = |reason| Stop::from(self.refusal_by(reason, caller.issuer));
         let body = match body {
             Body::Whole(b"") if !pending.expects_body => return Ok(pending.edits.lists.clone()),
             Body::TooLarge | Body::Whole(_) if !pending.expects_body => {
-                return Err(refused(Reason::BodyUnexpected));
+                return Err(Stop::from(self.unexpected_body(caller.issuer)));
             }
-            Body::TooLarge => return Err(refused(Reason::BodyTooLarge)),
+            Body::TooLarge => return Err(Stop::from(self.too_large(caller.issuer))),
             Body::Whole(body) => body,
         };
         let messages = self.messages(caller.issuer, body)?;
@@ -564,32 +569,42 @@ impl Request<'_> {
     fn token(&self) -> Result<UnverifiedToken<'_>, Stop> {
         let token = match bearer::credentials(self.head.values("authorization")) {
             Credentials::Bearer(token) => token,
-            Credentials::Missing => return self.stop(Reason::CredentialsMissing),
-            Credentials::OtherScheme => return self.stop(Reason::SchemeNotBearer),
-            Credentials::Multiple => return self.stop(Reason::MultipleCredentials),
-            Credentials::MalformedBearer => return self.stop(Reason::TokenMalformed),
+            Credentials::Missing => {
+                return Err(Stop::from(self.refusal(Reason::CredentialsMissing)));
+            }
+            Credentials::OtherScheme => {
+                return Err(Stop::from(self.unusable(Reason::SchemeNotBearer)));
+            }
+            Credentials::Multiple => {
+                return Err(Stop::from(self.unusable(Reason::MultipleCredentials)));
+            }
+            Credentials::MalformedBearer => {
+                return Err(Stop::from(self.unusable(Reason::TokenMalformed)));
+            }
         };
         UnverifiedToken::parse(token, self.config.limits.token_bytes)
-            .or_else(|reason| self.stop(reason))
+            .map_err(|reason| Stop::from(self.unreadable(token, reason)))
     }
 
     fn issuer(&self, token: &UnverifiedToken<'_>) -> Result<(IssuerId, &Issuer), Stop> {
+        self.issuer_of(token.unverified_issuer()).ok_or_else(|| {
+            let issuers = self.resource.issuers.iter();
+            let expected: Vec<&str> = issuers
+                .filter_map(|id| self.config.issuer(*id))
+                .map(|issuer| issuer.policy.issuer.as_str())
+                .collect();
+            let found = escaped(token.unverified_issuer());
+            Stop::from(self.told(Reason::IssuerNotAllowed, expected.join(" "), found))
+        })
+    }
+
+    /// The issuer of this name, if the resource accepts its tokens.
+    fn issuer_of(&self, name: &str) -> Option<(IssuerId, &Issuer)> {
         self.resource
             .issuers
             .iter()
             .filter_map(|id| self.config.issuer(*id).map(|issuer| (*id, issuer)))
-            .find(|(_, issuer)| issuer.policy.issuer == token.unverified_issuer())
-            .ok_or_else(|| {
-                let mut refusal = self.refusal(Reason::IssuerNotAllowed);
-                let issuers = self.resource.issuers.iter();
-                let expected: Vec<&str> = issuers
-                    .filter_map(|id| self.config.issuer(*id))
-                    .map(|issuer| issuer.policy.issuer.as_str())
-                    .collect();
-                refusal.expected = Some(expected.join(" "));
-                refusal.found = Some(escaped(token.unverified_issuer()));
-                Stop::from(refusal)
-            })
+            .find(|(_, issuer)| issuer.policy.issuer == name)
     }
 
     /// What needs no key. A refusal needs no proof, so this comes before any fetch or signature.
@@ -599,32 +614,16 @@ impl Request<'_> {
         id: IssuerId,
         issuer: &Issuer,
     ) -> Result<(), Stop> {
-        let identifier = [self.resource.identifier.render(self.bindings)];
-        let result = match &issuer.audiences {
-            Some(audiences) => token.check(&issuer.policy, audiences, self.now),
-            None => token.check(&issuer.policy, &identifier, self.now),
+        let audiences: Vec<Cow<'_, str>> = match &issuer.audiences {
+            Some(audiences) => audiences.iter().map(|name| name.as_str().into()).collect(),
+            None => vec![self.resource.identifier.render(self.bindings)],
         };
-        result.map_err(|reason| {
-            let mut refusal = self.refusal_by(reason, id);
-            if reason == Reason::AudienceNotAllowed {
-                let [identifier] = identifier;
-                let expected = issuer
-                    .audiences
-                    .as_ref()
-                    .map(|audiences| audiences.join(" "));
-                let found: Vec<String> =
-                    token.unverified_audiences().take(4).map(escaped).collect();
-                refusal.expected = Some(expected.unwrap_or_else(|| identifier.into_owned()));
-                refusal.found = Some(found.join(" "));
-            }
-            if reason == Reason::TokenTypeNotAllowed {
-                refusal.found = token.unverified_type().map(escaped);
-            }
-            if reason == Reason::AlgorithmNotAllowed {
-                refusal.found = Some(token.algorithm().name().to_owned());
-            }
-            Stop::from(refusal)
-        })
+        match token.fails(&issuer.policy, &audiences, self.now) {
+            None => Ok(()),
+            Some(check) => Err(Stop::from(
+                self.failed(check, token, id, issuer, &audiences),
+            )),
+        }
     }
 
     fn verify(
@@ -639,10 +638,6 @@ impl Request<'_> {
         let Trust { keys, verifier, .. } = trust;
         let (kid, alg) = (token.unverified_kid(), token.algorithm());
         let found = keys.find(self.config, id, kid, alg, arrived, self.now);
-        let refused = |token: &UnverifiedToken<'_>, reason| Refusal {
-            found: token.unverified_kid().map(escaped),
-            ..self.refusal_by(reason, id)
-        };
         let unverified = |token: &UnverifiedToken<'_>, reason| Unverified {
             issuer: id,
             reason,
@@ -676,13 +671,13 @@ impl Request<'_> {
                 return Err(self.unverified(&token, trust));
             }
             Found::Wait => return Err(Stop::Waits(id)),
-            Found::Refused(reason) => refused(&token, reason),
+            Found::Refused(reason) => self.without_key(&token, reason, id),
             Found::Unavailable {
                 reason,
                 retry_after,
             } => Refusal {
                 retry_after: Some(retry_after),
-                ..refused(&token, reason)
+                ..self.without_key(&token, reason, id)
             },
         }))
     }
@@ -701,12 +696,14 @@ impl Request<'_> {
     }
 
     fn authorize_claims(&self, caller: &Caller) -> Result<(), Stop> {
-        if caller.claims_admitted {
-            Ok(())
-        } else {
-            let refusal = self.refusal_by(Reason::ClaimNotAllowed, caller.issuer);
-            Err(Stop::from(refusal))
-        }
+        let Some(claim) = &caller.refused_claim else {
+            return Ok(());
+        };
+        let (expected, found) = (claim.expected.as_str(), claim.found.as_str());
+        Err(Stop::from(Refusal {
+            issuer: Some(caller.issuer),
+            ..self.told(Reason::ClaimNotAllowed, expected, found)
+        }))
     }
 
     fn is_preflight(&self) -> bool {
@@ -731,10 +728,6 @@ impl Request<'_> {
             Some(allowed) => Origin::Allowed(allowed),
             None => Origin::NotAllowed,
         }
-    }
-
-    fn stop<T>(&self, reason: Reason) -> Result<T, Stop> {
-        Err(Stop::from(self.refusal(reason)))
     }
 
     #[cold]

@@ -13,8 +13,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::claim;
+use serde_json::Value;
+
+use crate::claim::{self, ClaimRule};
 use crate::config::{Config, IssuerId};
+use crate::evidence::escaped;
 use crate::keys::Keys;
 use crate::keys::jwk::KeyId;
 use crate::reason::Reason;
@@ -77,12 +80,38 @@ pub struct Caller {
     pub issuer: IssuerId,
     /// Its scopes.
     pub granted: Rc<Vec<String>>,
-    /// Whether `require_claims` are met.
-    pub claims_admitted: bool,
+    /// The first of `require_claims` that is not met.
+    pub refused_claim: Option<Box<RefusedClaim>>,
     /// Identity headers that are set: names and values.
     pub headers: Vec<(Arc<str>, String)>,
     /// What filter state says.
     pub facts: Vec<(CallerFact, String)>,
+}
+
+/// A claim that is not what the resource asks for: for logs, escaped and cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedClaim {
+    /// Its name, and what it may be.
+    pub expected: String,
+    /// What it is.
+    pub found: String,
+}
+
+impl RefusedClaim {
+    #[cold]
+    fn new(rule: &ClaimRule, claims: &Claims, bound: &Bindings) -> Self {
+        let values = rule.values.iter().map(|value| value.render(bound));
+        let values: Vec<String> = values.take(8).map(|value| escaped(&value)).collect();
+        let found = match rule.claim.of(claims) {
+            None => "absent".to_owned(),
+            Some(Value::String(text)) => escaped(&text),
+            Some(other) => escaped(&other.to_string()),
+        };
+        Self {
+            expected: format!("{}: {}", rule.claim, values.join(" ")),
+            found,
+        }
+    }
 }
 
 /// What filter state says of the caller.
@@ -141,10 +170,11 @@ impl Caller {
         Self {
             issuer,
             granted: claims.shared_scopes(),
-            claims_admitted: resource
+            refused_claim: resource
                 .require_claims
                 .iter()
-                .all(|rule| rule.admits(claims, bound)),
+                .find(|rule| !rule.admits(claims, bound))
+                .map(|rule| Box::new(RefusedClaim::new(rule, claims, bound))),
             headers: headers.collect(),
             facts: facts.collect(),
         }
@@ -158,7 +188,9 @@ impl Caller {
             .iter()
             .chain(self.headers.iter().map(|(_, value)| value))
             .chain(self.facts.iter().map(|(_, value)| value));
+        let refused = self.refused_claim.iter();
         texts
+            .chain(refused.flat_map(|claim| [&claim.expected, &claim.found]))
             .map(|text| text.len().saturating_add(EACH))
             .fold(EACH, usize::saturating_add)
     }

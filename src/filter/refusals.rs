@@ -52,14 +52,13 @@ impl RefusalLog {
         let issuer = refusal.issuer.and_then(|id| config.issuer(id));
         log!(
             level,
-            "refused: reason={} resource={} issuer={} expected={} found={} request_id={}",
+            "refused: reason={} resource={} issuer={} {} request_id={}",
             refusal.reason.label(),
             config
                 .resource(refusal.resource)
                 .map_or("-", |resource| &resource.label),
             issuer.map_or("-", |issuer| &issuer.policy.issuer),
-            refusal.expected.as_deref().unwrap_or("-"),
-            refusal.found.as_deref().unwrap_or("-"),
+            refusal.evidence(),
             request_id.as_deref().unwrap_or("-"),
         );
     }

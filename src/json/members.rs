@@ -106,6 +106,23 @@ impl<'a> Raw<'a> {
         self.text.starts_with('"')
     }
 
+    /// The JSON, as it is written.
+    pub fn written(self) -> &'a str {
+        self.text
+    }
+
+    /// What kind of value it is, in JSON's words.
+    pub fn kind(self) -> &'static str {
+        match self.text.as_bytes().first() {
+            Some(b'"') => "a string",
+            Some(b'{') => "an object",
+            Some(b'[') => "a list",
+            Some(b't' | b'f') => "a boolean",
+            Some(b'n') => "null",
+            Some(_) | None => "a number",
+        }
+    }
+
     /// Whether it is an object.
     pub fn is_object(self) -> bool {
         self.text.starts_with('{')

@@ -39,11 +39,9 @@ impl Claims {
         Self::from_members(members).map_err(|_| Reason::ClaimsMalformed)
     }
 
-    /// The first claim that makes a token [`Reason::ClaimsMalformed`], for explanations.
-    #[cfg(not(target_family = "wasm"))]
-    pub fn malformed(members: &serde_json::Map<String, Value>) -> Option<&'static str> {
-        let text = Value::Object(members.clone()).to_string();
-        Self::from_members(Object::parse(text.into_bytes())?).err()
+    /// The first claim that makes a token [`Reason::ClaimsMalformed`].
+    pub(super) fn malformed(members: Object) -> Option<&'static str> {
+        Self::from_members(members).err()
     }
 
     /// The error is the name of the claim at fault.
@@ -197,6 +195,13 @@ impl Claims {
     /// The claim that says it is no token for access, if one does.
     pub fn other_purpose(&self) -> Option<&'static str> {
         purpose::other_than_access(self)
+    }
+
+    /// The members of `cnf`, of which each may bind it: for logs.
+    pub fn confirmations(&self) -> Vec<String> {
+        let cnf = self.members.get("cnf").and_then(Raw::value);
+        let members = cnf.as_ref().and_then(Value::as_object);
+        members.map_or_else(Vec::new, |members| members.keys().cloned().collect())
     }
 
     /// Whoever sends it needs to prove no key besides. Any `cnf` binds (RFC 7800 §3.1): members that

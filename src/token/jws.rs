@@ -93,7 +93,7 @@ fn split_last(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((before, from_dot.split_first()?.1))
 }
 
-fn decode_object(part: &[u8]) -> Result<Object, Reason> {
+pub(super) fn decode_object(part: &[u8]) -> Result<Object, Reason> {
     Object::parse(decode(part)?).ok_or(Reason::TokenMalformed)
 }
 

@@ -12,6 +12,7 @@ mod purpose;
 pub mod signature;
 #[cfg(test)]
 mod tests;
+mod unreadable;
 
 use std::fmt;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub use claims::Claims;
 pub use jws::MAX_KID_BYTES;
 use jws::{Header, Jws};
 use signature::{Algorithm, SignatureVerifier};
+pub use unreadable::{Unreadable, right_form};
 
 /// How many keys a token is tried against; more than one only without `kid`, or where an issuer
 /// gave one `kid` to several keys.
@@ -206,6 +208,16 @@ impl<'t> UnverifiedToken<'t> {
         check(&self.header, &self.claims, policy, audiences, now)
     }
 
+    /// The first [`Check`] that does not pass.
+    pub fn fails(
+        &self,
+        policy: &TokenPolicy,
+        audiences: &[impl AsRef<str>],
+        now: UnixNanos,
+    ) -> Option<Check> {
+        first_failure(&self.header, &self.claims, policy, audiences, now)
+    }
+
     /// Whether one check passes, whatever comes of the others: for explanations.
     pub fn passes(
         &self,
@@ -297,10 +309,20 @@ fn check(
     audiences: &[impl AsRef<str>],
     now: UnixNanos,
 ) -> Result<(), Reason> {
+    let failure = first_failure(header, claims, policy, audiences, now);
+    failure.map_or(Ok(()), |check| Err(check.reason()))
+}
+
+fn first_failure(
+    header: &Header,
+    claims: &Claims,
+    policy: &TokenPolicy,
+    audiences: &[impl AsRef<str>],
+    now: UnixNanos,
+) -> Option<Check> {
     Check::ALL
         .into_iter()
         .find(|check| !check.passes(header, claims, policy, audiences, now))
-        .map_or(Ok(()), |check| Err(check.reason()))
 }
 
 impl Check {

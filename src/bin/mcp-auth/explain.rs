@@ -315,6 +315,7 @@ impl Explanation<'_> {
             }
             Decision::Refuse(refusal, reply) => {
                 writeln!(out, "Refused: {}.", self.refusal(refusal))?;
+                self.write_evidence(refusal, out)?;
                 write_reply(reply, out)
             }
             Decision::Observe(refusal, edits) => {
@@ -323,6 +324,7 @@ impl Explanation<'_> {
                     "Forwarded, for `mode` is observe; else refused: {}.",
                     self.refusal(refusal)
                 )?;
+                self.write_evidence(refusal, out)?;
                 write_edits(edits, out)
             }
             Decision::ReadBody(_) => {
@@ -337,6 +339,18 @@ impl Explanation<'_> {
                 writeln!(out, "Held until the keys of {} come.", show::line(name))
             }
         }
+    }
+
+    /// The same as in the filter's log.
+    fn write_evidence(&self, refusal: &Refusal, out: &mut String) -> fmt::Result {
+        let issuer = refusal.issuer.and_then(|id| self.config.issuer(id));
+        let issuer = issuer.map_or("-", |issuer| &issuer.policy.issuer);
+        let evidence = refusal.evidence();
+        writeln!(
+            out,
+            "Logged:  {}",
+            show::line(&format!("issuer={issuer} {evidence}"))
+        )
     }
 
     fn refusal(&self, refusal: &Refusal) -> String {

@@ -14,7 +14,7 @@ use mcp_auth_filter::resource::path::Bindings;
 use mcp_auth_filter::resource::{Resource, Route};
 use mcp_auth_filter::time::UnixNanos;
 use mcp_auth_filter::token::signature::Portable;
-use mcp_auth_filter::token::{Check, Claims, TokenPolicy, UnverifiedToken};
+use mcp_auth_filter::token::{Check, Claims, TokenPolicy, Unreadable, UnverifiedToken, right_form};
 use serde_json::{Map, Value};
 
 use super::Explanation;
@@ -80,7 +80,9 @@ impl Rows {
             return rows;
         };
         match UnverifiedToken::parse(token, explanation.config.limits.token_bytes) {
-            Err(reason) => rows.unreadable(token, reason),
+            Err(reason) => {
+                rows.unreadable(token, reason, explanation.config.limits.token_bytes);
+            }
             Ok(parsed) => {
                 rows.push(
                     Verdict::Good,
@@ -151,64 +153,25 @@ impl Rows {
     }
 
     /// A token that the filter refuses as it reads it: what of it can be named.
-    fn unreadable(&mut self, token: &[u8], reason: Reason) {
-        let mut parts = token.split(|byte| *byte == b'.').map(object);
-        let header = parts.next().flatten();
-        let claims = parts.next().flatten();
+    fn unreadable(&mut self, token: &[u8], reason: Reason, max_bytes: usize) {
+        let told = Unreadable::of(token, reason, max_bytes);
         let well_formed = reason != Reason::TokenMalformed;
-        let form = match (well_formed, parts.count(), &header, &claims) {
-            (true, ..) => "one",
-            (false, 0, None, _) => {
-                "no JWT at all: perhaps an opaque token, which only its issuer can read"
-            }
-            (false, 3, Some(header), _) if header.contains_key("enc") => "an encrypted JWT (JWE)",
-            (false, 1, None, _) => "a header that is not the base64url of a JSON object",
-            (false, 1, Some(_), None) => "claims that are not the base64url of a JSON object",
-            (false, 1, Some(_), Some(_)) => {
-                "a header or a signature that is malformed (alg, kid and typ are texts)"
-            }
-            (false, ..) => "not three parts between dots",
+        let form = if well_formed { "one" } else { &told.found };
+        let expected = "a compact JWS of JSON (RFC 7515, RFC 7519)";
+        self.push(Verdict::of(well_formed), "form", expected, form);
+        let name = if reason == Reason::CriticalHeader {
+            "crit"
+        } else if reason == Reason::AlgorithmNotAllowed {
+            "alg"
+        } else if let (Reason::ClaimsMalformed, Some(name)) = (reason, told.claim) {
+            let claims = token.split(|byte| *byte == b'.').nth(1).and_then(object);
+            let found = value(claims.as_ref().and_then(|claims| claims.get(name)));
+            return self.push(Verdict::Bad, name, right_form(name), found);
+        } else {
+            return;
         };
-        self.push(
-            Verdict::of(well_formed),
-            "form",
-            "a compact JWS of JSON (RFC 7515, RFC 7519)",
-            form,
-        );
-        if reason == Reason::CriticalHeader {
-            self.push(
-                Verdict::Bad,
-                "crit",
-                "absent: no extension is understood",
-                "present",
-            );
-        }
-        if reason == Reason::AlgorithmNotAllowed {
-            let found = header
-                .as_ref()
-                .map_or("absent".to_owned(), |header| value(header.get("alg")));
-            self.push(
-                Verdict::Bad,
-                "alg",
-                "an asymmetric signature algorithm",
-                found,
-            );
-        }
-        if reason == Reason::ClaimsMalformed
-            && let Some(claims) = claims
-            && let Some(name) = Claims::malformed(&claims)
-        {
-            let expected = match name {
-                "iss" => "the issuer, a string (RFC 7519 §4.1.1); required",
-                "aud" => "a string, or a list of strings (RFC 7519 §4.1.3); required",
-                "exp" => "a number of seconds since 1970 (RFC 7519 §4.1.4); required",
-                "nbf" | "iat" => "a number of seconds since 1970, or absent",
-                "scope" | "scp" => "a string, or a list of strings, or absent",
-                "cnf" => "an object (RFC 7800 §3.1), or absent",
-                _ => "a string, or absent",
-            };
-            self.push(Verdict::Bad, name, expected, value(claims.get(name)));
-        }
+        let expected = told.expected.unwrap_or_default();
+        self.push(Verdict::Bad, name, expected, told.found);
     }
 
     fn token(
