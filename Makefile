@@ -22,7 +22,7 @@ reproducible: ## makes the package of HEAD twice, in two folders, and compares e
 demo: tools build ## the whole story on real parts; KEEP=1 leaves them running for your own client
 	@$(python) examples/demo/demo.py
 
-test: tools build browser package-tools prometheus ## native tests, then everything on a real Envoy, and much of it on the oldest
+test: tools build browser package-tools prometheus servers ## native tests, then everything on a real Envoy, and much of it on the oldest
 	scripts/cargo test --locked
 	@# The properties once more, on other cases. A failure is a bug: this seed repeats it.
 	@seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); echo "PROPTEST_RNG_SEED=$$seed"; \

@@ -33,9 +33,7 @@ LENIENT = 40
 def targets() -> list[bytes]:
     attacks = json.loads((CASES / "path_attacks.json").read_text())
     listed = [one["path"] for one in attacks["attacks"]] + attacks["exact"]
-    reach = CASES / "path_reach.json"
-    if reach.exists():
-        listed += [one["target"] for one in json.loads(reach.read_text())["reach"]]
+    listed += json.loads((CASES / "paths_as_read.json").read_text())["reach"]
     known = [one.encode("latin-1") for one in listed if " " not in one]
     return list(dict.fromkeys([*spellings(GENERATED), *known]))
 
