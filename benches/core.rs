@@ -15,6 +15,7 @@ use mcp_auth_filter::head::Head;
 use mcp_auth_filter::json;
 use mcp_auth_filter::keys::Keys;
 use mcp_auth_filter::keys::jwk::KeySet;
+use mcp_auth_filter::mcp::Operation;
 use mcp_auth_filter::mcp::lists::Lists;
 use mcp_auth_filter::resource::host::Authority;
 use mcp_auth_filter::resource::path::{PathPattern, RequestPath};
@@ -201,6 +202,26 @@ mod filter_list {
         assert!(filter().unwrap().is_some());
         bencher.bench_local(filter);
     }
+}
+
+/// Fifty rules against one long URI: twice the length should cost twice as much.
+#[divan::bench(args = [125_000, 250_000, 500_000])]
+fn match_rules(bencher: Bencher<'_, '_>, bytes: usize) {
+    let rules: Vec<Value> = (0..50)
+        .map(|n| json!({"method": "resources/*", "name": format!("file:///*a*b{n}*c"), "deny": true}))
+        .collect();
+    let text = json!({
+        "issuers": [{"issuer": ISSUER, "jwks": testing::key_set()}],
+        "resources": [{"resource": RESOURCE, "operations": rules}],
+    });
+    let config = Config::parse(text.to_string().as_bytes()).unwrap();
+    let rules = &config.resource(ResourceId(0)).unwrap().operations;
+    let uri = format!("file:///{}", "%61b".repeat(bytes / 4));
+    bencher.bench_local(|| {
+        let uri = black_box(&uri).clone();
+        let operation = Operation::new("resources/read".to_owned(), Some(uri));
+        rules.iter().any(|rule| rule.matches(&operation))
+    });
 }
 
 #[divan::bench(args = ["/mcp", "/mcp/a/b?c=d", "/health", "/MCP/../x;y", "/%6dcp"])]

@@ -15,7 +15,7 @@ use crate::evidence::escaped;
 use crate::head::Head;
 use crate::keys::{Doubt, Found, Keys, Mirrored};
 use crate::mcp::lists::Lists;
-use crate::mcp::{Messages, Mismatch, Needs, Operation, RequestId, Routing, encoding};
+use crate::mcp::{BodyError, Messages, Mismatch, Needs, Operation, RequestId, Routing, encoding};
 use crate::reason::{Fault, Reason};
 use crate::reply::{self, Origin, Reply};
 use crate::resource::host::Authority;
@@ -99,6 +99,17 @@ pub struct Refusal {
     pub needs: Option<Vec<String>>,
     /// How headers and body disagree, if that is the reason.
     pub mismatch: Option<MismatchedRequest>,
+    /// The operation that is denied, where the request can be answered by an error of JSON-RPC.
+    pub denied: Option<DeniedRequest>,
+}
+
+/// A single request whose operation is denied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeniedRequest {
+    /// Its JSON-RPC id, to be repeated in the answer.
+    pub id: RequestId,
+    /// What it asks for, escaped and cut.
+    pub operation: String,
 }
 
 /// A request whose routing headers and body disagree.
@@ -499,6 +510,7 @@ impl Request<'_> {
         };
         let messages = self.messages(caller.issuer, body)?;
         let operations: Vec<Operation> = messages.operations().cloned().collect();
+        self.require_names(caller.issuer, &operations)?;
         let mut needed: Vec<&String> = self.resource.scopes.iter().collect();
         for rule in &self.resource.operations {
             let Some(operation) = operations.iter().find(|operation| rule.matches(operation))
@@ -508,7 +520,10 @@ impl Request<'_> {
             match &rule.needs {
                 Needs::Nothing => {
                     let mut refusal = self.refusal_by(Reason::OperationNotAllowed, caller.issuer);
-                    refusal.found = Some(named(operation));
+                    let operation = named(operation);
+                    refusal.found = Some(operation.clone());
+                    let id = messages.id().filter(|_| !messages.is_batch()).cloned();
+                    refusal.denied = id.map(|id| DeniedRequest { id, operation });
                     return Err(Stop::from(refusal));
                 }
                 Needs::Scopes(scopes) => {
@@ -527,6 +542,44 @@ impl Request<'_> {
             .then(|| Lists::asked(&operations, &caller.granted, messages.id()))
             .flatten();
         Ok(lists.map(Box::new))
+    }
+
+    /// Where a rule depends on a name, the request must have one.
+    fn require_names(&self, issuer: IssuerId, operations: &[Operation]) -> Result<(), Stop> {
+        let rules = &self.resource.operations;
+        let mut unnamed = operations.iter().filter(|one| one.lacks_name());
+        if unnamed.any(|one| rules.iter().any(|rule| rule.asks_name_of(one))) {
+            let mut refusal = self.refusal_by(Reason::BodyMalformed, issuer);
+            refusal.found = Some(BodyError::NameMissing.as_str().to_owned());
+            return Err(Stop::from(refusal));
+        }
+        Ok(())
+    }
+
+    /// The scopes that the request needs, as far as its headers tell: for challenges alone, since
+    /// nobody has compared them with a body.
+    fn stated_needs(&self) -> Vec<String> {
+        let mut needed = self.resource.scopes.clone();
+        let Some(operation) = Routing::of(self.head)
+            .ok()
+            .and_then(|routing| routing.operation())
+        else {
+            return needed;
+        };
+        let rules = self.resource.operations.iter();
+        for rule in rules.filter(|rule| rule.matches(&operation)) {
+            match &rule.needs {
+                Needs::Nothing => {}
+                Needs::Scopes(scopes) => {
+                    for scope in scopes {
+                        if !needed.contains(scope) {
+                            needed.push(scope.clone());
+                        }
+                    }
+                }
+            }
+        }
+        needed
     }
 
     fn messages(&self, issuer: IssuerId, body: &[u8]) -> Result<Messages, Stop> {
@@ -689,7 +742,9 @@ impl Request<'_> {
             let mut refusal = self.refusal_by(Reason::ScopeInsufficient, caller.issuer);
             refusal.expected = Some(needed.join(" "));
             refusal.found = Some(escaped(&granted.join(" ")));
-            refusal.needs = Some(needed.to_vec());
+            let stated = self.stated_needs().into_iter();
+            let stated = stated.filter(|scope| !needed.contains(scope));
+            refusal.needs = Some(needed.iter().cloned().chain(stated).collect());
             return Err(Stop::from(refusal));
         }
         Ok(())
@@ -741,6 +796,7 @@ impl Request<'_> {
             retry_after: None,
             needs: None,
             mismatch: None,
+            denied: None,
         }
     }
 
@@ -752,9 +808,12 @@ impl Request<'_> {
     }
 
     #[inline(never)]
-    fn refuse(&self, refusal: Box<Refusal>) -> Decision {
+    fn refuse(&self, mut refusal: Box<Refusal>) -> Decision {
         match self.config.mode {
             Mode::Enforce => {
+                if refusal.needs.is_none() && refusal.reason.answer().status == 401 {
+                    refusal.needs = Some(self.stated_needs());
+                }
                 let reply = reply::refusal(&refusal, self.resource, self.bindings, self.origin());
                 Decision::Refuse(refusal, reply)
             }

@@ -11,11 +11,13 @@ pub mod lists;
 mod routing;
 #[cfg(test)]
 mod tests;
+mod uri;
 
 use std::fmt;
 
 pub use body::{BodyError, MAX_MESSAGES, Messages, RequestId};
 pub use routing::{Mismatch, Routing, RoutingHeader};
+use uri::Readings;
 
 /// What one message asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,28 @@ pub struct Operation {
     pub method: String,
     /// Of what: the tool, the prompt, the URI of the resource, or the task.
     pub name: Option<String>,
+    /// What a server may take the name for, where it is a URI.
+    readings: Option<Readings>,
+}
+
+impl Operation {
+    /// A method, of one thing where it is about one.
+    pub fn new(method: String, name: Option<String>) -> Self {
+        let readings = match &name {
+            Some(uri) if name_member(&method) == Some("uri") => Some(Readings::of(uri)),
+            Some(_) | None => None,
+        };
+        Self {
+            method,
+            name,
+            readings,
+        }
+    }
+
+    /// Whether it does not say what it is about, although its method is about one thing.
+    pub fn lacks_name(&self) -> bool {
+        self.name.is_none() && name_member(&self.method).is_some()
+    }
 }
 
 /// The member of `params` that names what a method is about, where it is about one thing.
@@ -81,13 +105,60 @@ impl fmt::Display for Pattern {
     }
 }
 
+/// A pattern for names. Those of URIs are compared in the form of [`Readings`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamePattern {
+    text: Pattern,
+    uri: Pattern,
+}
+
+impl NamePattern {
+    /// Every text is a pattern.
+    pub fn new(text: &str) -> Self {
+        Self {
+            text: Pattern::new(text),
+            uri: Pattern(uri::comparable_pattern(text)),
+        }
+    }
+
+    /// Whether some server may take the operation's name for one that the pattern stands for.
+    fn may_match(&self, operation: &Operation) -> bool {
+        let Some(name) = &operation.name else {
+            return false;
+        };
+        self.text.matches(name)
+            || operation.readings.as_ref().is_some_and(|readings| {
+                readings.unclear || readings.texts.iter().any(|text| self.uri.matches(text))
+            })
+    }
+
+    /// Whether every server takes the operation's name for one that the pattern stands for.
+    fn must_match(&self, operation: &Operation) -> bool {
+        let Some(name) = &operation.name else {
+            return false;
+        };
+        self.text.matches(name)
+            && operation.readings.as_ref().is_none_or(|readings| {
+                !readings.unclear && readings.texts.iter().all(|text| self.uri.matches(text))
+            })
+    }
+}
+
+impl fmt::Display for NamePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text.fmt(f)
+    }
+}
+
 /// What an operation needs beyond what every request of the resource needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperationRule {
     /// Which methods it is about.
     pub method: Pattern,
     /// Which names; `None` for all, and for operations without one.
-    pub name: Option<Pattern>,
+    pub name: Option<NamePattern>,
+    /// Which names not.
+    pub except: Vec<NamePattern>,
     /// What it needs.
     pub needs: Needs,
 }
@@ -102,75 +173,19 @@ pub enum Needs {
 }
 
 impl OperationRule {
-    /// Whether the rule is about this operation. A URI is also compared as a server may read it.
+    /// Whether the rule is about this operation. Where servers may read a URI in several ways, one
+    /// is enough for the rule, and all are needed for an exception from it.
     pub fn matches(&self, operation: &Operation) -> bool {
         self.method.matches(&operation.method)
-            && match (&self.name, &operation.name) {
-                (None, _) => true,
-                (Some(_), None) => false,
-                (Some(pattern), Some(name)) => {
-                    pattern.matches(name)
-                        || (name_member(&operation.method) == Some("uri")
-                            && pattern.matches(&plain_uri(name)))
-                }
-            }
+            && self
+                .name
+                .as_ref()
+                .is_none_or(|name| name.may_match(operation))
+            && !self.except.iter().any(|name| name.must_match(operation))
     }
-}
 
-/// A URI as a lenient server may read it: lower case, percent-encodings undone, `.` and `..`
-/// resolved. More readings can only make more rules match, and each asks for more.
-fn plain_uri(uri: &str) -> String {
-    let mut text = uri.to_owned();
-    // Each round undoes one layer; what is left after four is nobody's.
-    for _ in 0..4 {
-        let decoded = percent_decoded(&text);
-        if decoded == text {
-            break;
-        }
-        text = decoded;
+    /// Whether it depends on the operation's name if the rule is about it.
+    pub fn asks_name_of(&self, operation: &Operation) -> bool {
+        self.method.matches(&operation.method) && (self.name.is_some() || !self.except.is_empty())
     }
-    let text = text.to_lowercase().replace('\\', "/");
-    let (scheme, path) = match text.split_once("://") {
-        Some((scheme, path)) => (format!("{scheme}://"), path),
-        None => (String::new(), text.as_str()),
-    };
-    let mut kept: Vec<&str> = Vec::new();
-    for segment in path.split('/') {
-        match segment {
-            "." => {}
-            ".." => drop(kept.pop()),
-            _ => kept.push(segment),
-        }
-    }
-    scheme + &kept.join("/")
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, behind)) = rest.split_first() {
-        let decoded = (*byte == b'%')
-            .then(|| behind.split_at_checked(2))
-            .flatten()
-            .and_then(|(digits, behind)| {
-                let digits = std::str::from_utf8(digits).ok()?;
-                // `from_str_radix` takes a sign, too.
-                digits
-                    .bytes()
-                    .all(|b| b.is_ascii_hexdigit())
-                    .then_some(())?;
-                Some((u8::from_str_radix(digits, 16).ok()?, behind))
-            });
-        match decoded {
-            Some((byte, behind)) => {
-                out.push(byte);
-                rest = behind;
-            }
-            None => {
-                out.push(*byte);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
 }

@@ -19,6 +19,8 @@ pub enum Fault {
 pub enum ErrorCode {
     /// `invalid_request`
     InvalidRequest,
+    /// `unauthorized`: no credentials came. In bodies alone; a challenge has no `error` then.
+    Unauthorized,
     /// `invalid_token`
     InvalidToken,
     /// `insufficient_scope`
@@ -34,6 +36,7 @@ impl ErrorCode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
+            Self::Unauthorized => "unauthorized",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
             Self::AccessDenied => "access_denied",
@@ -113,9 +116,9 @@ reasons! {
     OriginNotAllowed => "origin_not_allowed", Policy, 403, AccessDenied, None, "The Origin is not allowed";
 
     /// No `Authorization` at all.
-    CredentialsMissing => "credentials_missing", Token, 401, InvalidToken, Bare, "A Bearer access token is required";
+    CredentialsMissing => "credentials_missing", Token, 401, Unauthorized, Bare, "A Bearer access token is required";
     /// An `Authorization` of another scheme than Bearer.
-    SchemeNotBearer => "scheme_not_bearer", Token, 401, InvalidToken, Bare, "A Bearer access token is required";
+    SchemeNotBearer => "scheme_not_bearer", Token, 401, Unauthorized, Bare, "A Bearer access token is required";
 
     /// Longer than `limits.token_bytes`.
     TokenTooLarge => "token_too_large", Token, 401, InvalidToken, WithError, "The access token is too large";

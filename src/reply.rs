@@ -4,7 +4,7 @@
 //! [`crate::resource::path`] has confined to unreserved characters: a value is never quoted from
 //! a request or a token, because the host sends header values unchecked.
 
-use crate::gate::{MismatchedRequest, Refusal};
+use crate::gate::Refusal;
 use crate::mcp::RequestId;
 use crate::reason::{Challenge, ErrorCode};
 use crate::resource::Resource;
@@ -19,6 +19,8 @@ const REQUEST_HEADERS: &str = "Authorization, Content-Type, Accept, Last-Event-I
 const RESOURCE_METHODS: &str = "GET, POST, DELETE, OPTIONS";
 /// MCP 2026-07-28, "Error Codes".
 const HEADER_MISMATCH: i32 = -32020;
+/// One of those that MCP leaves to implementations (-32000 to -32019), and that no SDK uses itself.
+const OPERATION_NOT_ALLOWED: i32 = -32003;
 const METADATA_METHODS: &str = "GET, HEAD, OPTIONS";
 /// How long a browser may keep the answer to a preflight, in seconds; Chromium caps it at 2 hours.
 const PREFLIGHT_SECONDS: &str = "7200";
@@ -161,30 +163,41 @@ pub fn refusal(
         headers.push(("retry-after", wait.as_secs().max(1).to_string()));
     }
     headers.append(&mut readable(origin));
-    let body = match &refusal.mismatch {
-        Some(mismatch) => rpc_error(mismatch),
-        None => error_body(answer.error, answer.description),
+    let (status, body) = match (&refusal.denied, &refusal.mismatch) {
+        // All clients show this answer and go on; with any other some lose the session.
+        (Some(denied), _) => {
+            let message = format!("{}: {}", answer.description, denied.operation);
+            (
+                200,
+                rpc_error(OPERATION_NOT_ALLOWED, Some(&denied.id), &message),
+            )
+        }
+        // What clients of 2026-07-28 and later expect where headers and body disagree.
+        (None, Some(refused)) => {
+            let message = format!("Header mismatch: {}", refused.mismatch);
+            let body = rpc_error(HEADER_MISMATCH, refused.id.as_ref(), &message);
+            (answer.status, body)
+        }
+        (None, None) => (answer.status, error_body(answer.error, answer.description)),
     };
     Reply {
-        status: answer.status,
+        status,
         headers,
         body,
     }
 }
 
-/// What clients of 2026-07-28 and later expect where headers and body disagree: JSON-RPC's error
-/// `HeaderMismatch`, with the id of the request.
-fn rpc_error(refused: &MismatchedRequest) -> String {
-    let id = match &refused.id {
+/// An error of JSON-RPC, with the id of the request.
+fn rpc_error(code: i32, id: Option<&RequestId>, message: &str) -> String {
+    let id = match id {
         None => serde_json::Value::Null,
         Some(RequestId::Number(number)) => (*number).into(),
         Some(RequestId::Text(text)) => text.as_str().into(),
     };
-    let message = format!("Header mismatch: {}", refused.mismatch);
     serde_json::json!({
         "jsonrpc": "2.0",
         "id": id,
-        "error": {"code": HEADER_MISMATCH, "message": message},
+        "error": {"code": code, "message": message},
     })
     .to_string()
 }

@@ -319,6 +319,11 @@ pub(super) struct OperationRule {
     /// characters. Default: all.
     #[cfg_attr(not(target_family = "wasm"), schemars(length(min = 1)))]
     pub(super) name: Option<String>,
+    /// The names that the rule is not about; `*` stands for any characters. With `deny` this makes a
+    /// list of what is allowed. A URI is excepted only if it is so however a server reads it.
+    #[serde(default)]
+    #[cfg_attr(not(target_family = "wasm"), schemars(inner(length(min = 1))))]
+    pub(super) except: Vec<String>,
     /// The scopes that it needs, all of them. Either this or `deny`.
     #[serde(default)]
     #[cfg_attr(

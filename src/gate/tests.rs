@@ -898,14 +898,105 @@ fn an_operation_needs_what_its_rules_ask_for() {
 }
 
 #[test]
-fn what_is_denied_to_everybody_is_403_without_a_challenge() {
+fn what_is_denied_to_everybody_is_an_error_of_json_rpc_with_the_requests_id() {
     let (refusal, reply) = with_operations().refused_with(&call("shell"));
     assert_eq!(refusal.reason, Reason::OperationNotAllowed);
     assert_eq!(refusal.found.as_deref(), Some("\"tools/call\" \"shell\""));
     assert_eq!(
         (reply.status, header(&reply, "www-authenticate")),
-        (403, None)
+        (200, None)
     );
+    assert_eq!(header(&reply, "content-type"), Some("application/json"));
+    let body: Value = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!(
+        body,
+        json!({"jsonrpc": "2.0", "id": 7, "error": {
+            "code": -32003,
+            "message": "The operation is not allowed here: \"tools/call\" \"shell\""}})
+    );
+    let one = call("shell");
+    for body in [
+        format!("[{one}]"),
+        one.replace("\"id\":7,", ""),
+        one.replace(":7,", ":null,"),
+        one.replace(":7,", ":1.5,"),
+    ] {
+        let (refusal, reply) = with_operations().refused_with(&body);
+        assert_eq!(refusal.reason, Reason::OperationNotAllowed, "{body}");
+        assert_eq!(reply.status, 403, "{body}");
+        assert!(!reply.body.contains("jsonrpc"));
+    }
+}
+
+#[test]
+fn a_name_is_asked_for_where_a_rule_depends_on_it() {
+    let nameless = |method: &str| json!({"jsonrpc": "2.0", "id": 1, "method": method}).to_string();
+    let (refusal, _) = with_operations().refused_with(&nameless("tools/call"));
+    assert_eq!(refusal.reason, Reason::BodyMalformed);
+    for method in ["resources/subscribe", "resources/read", "tasks/get"] {
+        let decision = with_operations().decide_with(&nameless(method));
+        assert!(matches!(decision, Decision::Allow(_)), "{method}");
+    }
+    // All prompts need a scope, whatever their names.
+    let (refusal, _) = with_operations().refused_with(&nameless("prompts/get"));
+    assert_eq!(refusal.reason, Reason::ScopeInsufficient);
+}
+
+#[test]
+fn an_allow_list_denies_the_rest() {
+    let only = Case::new().bearer(&token(&claims())).resource(
+        "operations",
+        json!([{"method": "tools/call", "deny": true, "except": ["echo", "read_*"]}]),
+    );
+    for tool in ["echo", "read_all"] {
+        assert!(matches!(only.decide_with(&call(tool)), Decision::Allow(_)));
+    }
+    assert_eq!(
+        only.refused_with(&call("shell")).0.reason,
+        Reason::OperationNotAllowed
+    );
+}
+
+#[test]
+fn the_first_challenge_names_what_the_headers_say_is_needed() {
+    let scope = |headers: &[(&str, &str)]| {
+        let mut case = with_operations();
+        case.headers.clear();
+        for (name, value) in headers {
+            case = case.header(name, value);
+        }
+        let (_, reply) = case.refused();
+        let challenge = header(&reply, "www-authenticate").unwrap();
+        let (_, scope) = challenge.split_once("scope=\"").unwrap();
+        scope.split_once('"').unwrap().0.to_owned()
+    };
+    let method = ("mcp-method", "tools/call");
+    for (headers, expected) in [
+        (vec![], "mcp:read"),
+        (vec![method], "mcp:read"),
+        (
+            vec![method, ("mcp-name", "delete_all")],
+            "mcp:read mcp:admin mcp:bulk",
+        ),
+        (
+            vec![method, ("mcp-name", "=?base64?ZGVsZXRlX3g=?=")],
+            "mcp:read mcp:admin",
+        ),
+        (vec![("mcp-method", "prompts/list")], "mcp:read mcp:prompts"),
+        (vec![method, ("mcp-name", "shell")], "mcp:read"),
+        (vec![method, method, ("mcp-name", "delete_all")], "mcp:read"),
+        (vec![method, ("mcp-name", "=?base64?!?=")], "mcp:read"),
+        (
+            vec![
+                method,
+                ("mcp-name", "append"),
+                ("authorization", "Bearer x"),
+            ],
+            "mcp:read mcp:append",
+        ),
+    ] {
+        assert_eq!(scope(&headers), expected, "{headers:?}");
+    }
 }
 
 #[test]

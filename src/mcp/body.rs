@@ -1,18 +1,20 @@
 //! JSON-RPC 2.0 as MCP has it, read without building a tree.
 //!
 //! Two readers of one body must not see different operations. So every member may come once in its
-//! object, at every depth; a member that differs from a known one in case alone is refused, since
-//! some readers (Go's `encoding/json`) take it for that one; and nothing stands behind the value.
+//! object where something is looked for; a member that differs from a known one in case alone is
+//! refused, since some readers (Go's `encoding/json`) take it for that one; and nothing stands behind
+//! the value. What no rule can ask for (arguments, results) is skipped by JSON's grammar, undecoded.
 
 mod skim;
 
 use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::{Operation, name_member};
-use skim::{Flaw, Leaf, Names, Scalar, Skim, Text, flawed};
+use skim::{Flaw, Leaf, Names, Scalar, Text, flawed};
 
 /// How many messages one batch may have.
 pub const MAX_MESSAGES: usize = 64;
@@ -30,8 +32,6 @@ pub enum BodyError {
     DuplicateMember,
     /// A member is a known one but for its case.
     MisspeltMember,
-    /// More than 100 levels deep.
-    TooDeep,
     /// JSON, but not a JSON-RPC 2.0 message or a batch of them.
     NotJsonRpc,
     /// More than [`MAX_MESSAGES`] in a batch.
@@ -47,7 +47,6 @@ impl BodyError {
             Self::NotJson => "not JSON",
             Self::DuplicateMember => "the same member twice in an object",
             Self::MisspeltMember => "a member that differs from a known one in case alone",
-            Self::TooDeep => "more than 100 levels deep",
             Self::NotJsonRpc => "not JSON-RPC 2.0",
             Self::TooManyMessages => "more than 64 messages in a batch",
             Self::NameMissing => "no name of what the method is about",
@@ -114,6 +113,11 @@ impl Messages {
             }
             Message::Response => None,
         })
+    }
+
+    /// Whether the messages stand in an array.
+    pub fn is_batch(&self) -> bool {
+        self.is_batch
     }
 
     /// The id of the only request.
@@ -198,15 +202,15 @@ impl<'de> Visitor<'de> for MessageSeed<'_> {
         while let Some(name) = map.next_key_seed(Text)? {
             let name = names.add(name)?;
             match name {
-                "jsonrpc" => jsonrpc = Some(map.next_value_seed(Leaf::new(flaw))?),
-                "method" => method = Some(map.next_value_seed(Leaf::new(flaw))?),
-                "id" => id = Some(map.next_value_seed(Leaf::new(flaw))?),
+                "jsonrpc" => jsonrpc = Some(map.next_value_seed(Leaf)?),
+                "method" => method = Some(map.next_value_seed(Leaf)?),
+                "id" => id = Some(map.next_value_seed(Leaf)?),
                 "params" => params = map.next_value_seed(ParamsSeed { flaw })?,
                 "result" | "error" => {
                     answers = true;
-                    map.next_value_seed(Skim::new(flaw))?;
+                    map.next_value::<IgnoredAny>()?;
                 }
-                _ => map.next_value_seed(Skim::new(flaw))?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
         let no_rpc = || flawed(flaw, BodyError::NotJsonRpc);
@@ -216,9 +220,7 @@ impl<'de> Visitor<'de> for MessageSeed<'_> {
         match (method, id, answers) {
             (Some(Scalar::Text(method)), id, false) => {
                 let version = params.version.take();
-                let operation = params
-                    .operation(method)
-                    .map_err(|error| flawed(flaw, error))?;
+                let operation = params.operation(method);
                 Ok(match id {
                     None => Message::Notification { operation, version },
                     Some(id) => Message::Request {
@@ -236,27 +238,24 @@ impl<'de> Visitor<'de> for MessageSeed<'_> {
 
 /// What matters of `params`.
 #[derive(Default)]
-struct Params {
-    name: Option<Scalar>,
-    uri: Option<Scalar>,
-    task_id: Option<Scalar>,
+struct Params<'de> {
+    name: Option<&'de RawValue>,
+    uri: Option<&'de RawValue>,
+    task_id: Option<&'de RawValue>,
     version: Option<String>,
 }
 
-impl Params {
-    fn operation(self, method: String) -> Result<Operation, BodyError> {
+impl Params<'_> {
+    /// What is no text names nothing.
+    fn operation(self, method: String) -> Operation {
         let name = match name_member(&method) {
             None => None,
-            Some("name") => Some(self.name),
-            Some("uri") => Some(self.uri),
-            Some(_) => Some(self.task_id),
+            Some("name") => self.name,
+            Some("uri") => self.uri,
+            Some(_) => self.task_id,
         };
-        let name = match name {
-            None => None,
-            Some(Some(Scalar::Text(name))) => Some(name),
-            Some(_) => return Err(BodyError::NameMissing),
-        };
-        Ok(Operation { method, name })
+        let name = name.and_then(|name| serde_json::from_str(name.get()).ok());
+        Operation::new(method, name)
     }
 }
 
@@ -265,35 +264,35 @@ struct ParamsSeed<'f> {
 }
 
 impl<'de> DeserializeSeed<'de> for ParamsSeed<'_> {
-    type Value = Params;
+    type Value = Params<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Params, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Params<'de>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for ParamsSeed<'_> {
-    type Value = Params;
+    type Value = Params<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_unit<E>(self) -> Result<Params, E> {
+    fn visit_unit<E>(self) -> Result<Params<'de>, E> {
         Ok(Params::default())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Params, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Params<'de>, A::Error> {
         let flaw = self.flaw;
         let mut names = Names::new(flaw, &PARAMS_MEMBERS);
         let mut params = Params::default();
         while let Some(name) = map.next_key_seed(Text)? {
             match names.add(name)? {
-                "name" => params.name = Some(map.next_value_seed(Leaf::new(flaw))?),
-                "uri" => params.uri = Some(map.next_value_seed(Leaf::new(flaw))?),
-                "taskId" => params.task_id = Some(map.next_value_seed(Leaf::new(flaw))?),
+                "name" => params.name = Some(map.next_value()?),
+                "uri" => params.uri = Some(map.next_value()?),
+                "taskId" => params.task_id = Some(map.next_value()?),
                 "_meta" => params.version = map.next_value_seed(MetaSeed { flaw })?,
-                _ => map.next_value_seed(Skim::new(flaw))?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
         Ok(params)
@@ -329,14 +328,14 @@ impl<'de> Visitor<'de> for MetaSeed<'_> {
         let mut version = None;
         while let Some(name) = map.next_key_seed(Text)? {
             if names.add(name)? == VERSION_MEMBER {
-                version = match map.next_value_seed(Leaf::new(self.flaw))? {
+                version = match map.next_value_seed(Leaf)? {
                     Scalar::Text(version) => Some(version),
                     Scalar::Number(_) | Scalar::Other => {
                         return Err(flawed(self.flaw, BodyError::NotJsonRpc));
                     }
                 };
             } else {
-                map.next_value_seed(Skim::new(self.flaw))?;
+                map.next_value::<IgnoredAny>()?;
             }
         }
         Ok(version)

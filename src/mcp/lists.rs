@@ -240,10 +240,7 @@ impl Lists {
         let Ok(name) = serde_json::from_str(name) else {
             return false;
         };
-        let operation = Operation {
-            method: method.to_owned(),
-            name: Some(name),
-        };
+        let operation = Operation::new(method.to_owned(), Some(name));
         resource.allows(&operation, &self.granted)
     }
 }

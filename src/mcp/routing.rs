@@ -91,6 +91,11 @@ impl Routing {
         })
     }
 
+    /// The operation that they name, not confirmed by a body.
+    pub fn operation(self) -> Option<Operation> {
+        Some(Operation::new(self.method?, self.name))
+    }
+
     /// Whether the revision is one whose servers must check these headers. The version of an older
     /// one, or of none, leaves them without meaning.
     pub fn binds(&self) -> bool {

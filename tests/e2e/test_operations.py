@@ -39,6 +39,7 @@ FILTER: dict[str, Any] = {
                 {"method": "tools/call", "name": "write", "scopes": ["mcp:write"]},
                 {"method": "resources/read", "name": "file:///secret/*", "scopes": ["mcp:admin"]},
                 {"method": "tools/call", "name": "shell", "deny": True},
+                {"method": "resources/read", "name": "https://api.example/secret/*", "deny": True},
             ],
         }
     ],
@@ -120,7 +121,7 @@ def test_a_missing_scope_is_one_challenge_with_all_that_is_needed(
     for body, needed in (
         (call("delete_all"), "mcp:read mcp:admin"),
         (call("write"), "mcp:read mcp:write"),
-        (rpc("resources/read", {"uri": "file:///x/../secret/a"}), "mcp:read mcp:admin"),
+        (rpc("resources/read", {"uri": "file:/%73ecret/a"}), "mcp:read mcp:admin"),
         (b"[" + call("echo") + b"," + call("delete_x") + b"]", "mcp:read mcp:admin"),
     ):
         test_id = new_test_id()
@@ -141,12 +142,73 @@ def test_a_missing_scope_is_one_challenge_with_all_that_is_needed(
         assert post(envoy, body, bearer=ADMIN).status == 200
 
 
+def denied(response: Response, said: str, request_id: Any = 1) -> None:
+    assert response.status == 200, response
+    assert response.header("content-type") == "application/json"
+    error = response.json()
+    assert (error["jsonrpc"], error["id"]) == ("2.0", request_id)
+    assert error["error"]["code"] == -32003
+    assert said in error["error"]["message"]
+
+
 def test_a_denied_operation_is_nobodys(envoy: Envoy, recorder: Recorder) -> None:
-    test_id = new_test_id()
-    response = post(envoy, call("shell"), bearer=ADMIN, test_id=test_id)
-    refused(response, "operation_not_allowed")
-    assert response.header("www-authenticate") is None
-    assert not recorder.seen(test_id)
+    for request_id in (1, "seven", -3):
+        test_id = new_test_id()
+        body = rpc("tools/call", {"name": "shell"}, id=request_id)
+        response = post(envoy, body, ("origin", "https://a.example"), bearer=ADMIN, test_id=test_id)
+        denied(response, "shell", request_id)
+        assert response.header("www-authenticate") is None
+        assert response.header("access-control-allow-origin") == "*"
+        assert envoy.logged(test_id)["reason"] == "operation_not_allowed"
+        assert not recorder.seen(test_id)
+
+
+def test_what_is_denied_and_cannot_be_answered_is_403(envoy: Envoy, recorder: Recorder) -> None:
+    notification = json.dumps({"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "shell"}})
+    for body in (b"[" + call("shell") + b"]", notification.encode()):
+        test_id = new_test_id()
+        refused(post(envoy, body, bearer=ADMIN, test_id=test_id), "operation_not_allowed")
+        assert not recorder.seen(test_id)
+
+
+def test_a_denied_resource_is_nobodys_however_it_is_spelt(
+    envoy: Envoy, recorder: Recorder
+) -> None:
+    for uri in (
+        "https://api.example/secret/b",
+        " https://api.example/secret/b",
+        "https:api.example/secret/b",
+        "https://api.example:443/secret/b",
+        "https://API.example/%73ecret/b",
+        "https://ap\ti.example/x/../secret/b",
+        "https://user@api.example/secret/b",
+    ):
+        test_id = new_test_id()
+        body = rpc("resources/read", {"uri": uri})
+        denied(post(envoy, body, bearer=ADMIN, test_id=test_id), "resources/read")
+        assert not recorder.seen(test_id)
+    for uri in ("https://api.example/open/b", "memo://secret/b"):
+        assert post(envoy, rpc("resources/read", {"uri": uri})).status == 200
+
+
+def test_arguments_are_not_looked_at(envoy: Envoy, recorder: Recorder) -> None:
+    for arguments in (rb'{"a":"\ud800"}', b'{"a":1e400}', b'{"a":"\xef\xbb\xbf","a":1}'):
+        test_id = new_test_id()
+        body = call("echo").replace(b"{}", arguments)
+        assert post(envoy, body, test_id=test_id).status == 200
+        assert recorder.one(test_id).body == body
+    for method in ("resources/subscribe", "resources/unsubscribe"):
+        assert post(envoy, rpc(method, {})).status == 200
+
+
+def test_the_first_challenge_names_what_the_headers_say_is_needed(envoy: Envoy) -> None:
+    headers = [MODERN, ("mcp-method", "tools/call"), ("mcp-name", "delete_all")]
+    response = http1.request(envoy.port, "POST", "/mcp", headers, call("delete_all"))
+    assert response.status == 401
+    assert response.json()["error"] == "unauthorized"
+    challenge = parse_challenge(response.header("www-authenticate"))[1]
+    assert challenge["scope"] == "mcp:read mcp:admin"
+    assert "error" not in challenge
 
 
 def test_an_unknown_tool_is_the_servers_to_answer(envoy: Envoy) -> None:

@@ -187,8 +187,12 @@ fn describe_resource(config: &Config, resource: &Resource, out: &mut String) -> 
             Needs::Scopes(scopes) => format!("needs {} besides", scopes.join(" ")),
             Needs::Nothing => "is denied to everybody".to_owned(),
         };
-        let name = name.unwrap_or_default();
-        row(out, "operation", &format!("{}{name} {needs}", rule.method))?;
+        let mut what = rule.method.to_string() + &name.unwrap_or_default();
+        if !rule.except.is_empty() {
+            let except = rule.except.iter().map(ToString::to_string);
+            what = format!("{what} but {}", show::joined(except, "and"));
+        }
+        row(out, "operation", &format!("{what} {needs}"))?;
     }
     for (narrower, broader) in resource.scope_hierarchy.implied() {
         let broader = show::joined(broader.iter().cloned(), "or");

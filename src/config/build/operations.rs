@@ -4,7 +4,7 @@ use super::checks::{Result, value, warn};
 use super::resource::scopes;
 use crate::config::raw;
 use crate::config::words::{nearest, quoted};
-use crate::mcp::{self, Needs, OperationRule, Pattern};
+use crate::mcp::{self, NamePattern, Needs, OperationRule, Pattern};
 
 /// What clients ask of servers, in the protocol versions from 2024-11-05 to 2026-07-28 and their
 /// extension for tasks.
@@ -53,8 +53,9 @@ fn operation(
     warnings: &mut Vec<String>,
 ) -> Result<OperationRule> {
     let method = method(&format!("{field}.method"), &rule.method, warnings)?;
-    if let Some(name) = &rule.name {
-        let field = format!("{field}.name");
+    let excepted = rule.except.iter().map(|name| ("except", name));
+    for (member, name) in rule.name.iter().map(|name| ("name", name)).chain(excepted) {
+        let field = format!("{field}.{member}");
         if name.is_empty() {
             return Err(value(&field, "an empty string", "a name, or none"));
         }
@@ -70,7 +71,12 @@ fn operation(
     scopes(&format!("{field}.scopes"), &rule.scopes, warnings)?;
     Ok(OperationRule {
         method,
-        name: rule.name.as_deref().map(Pattern::new),
+        name: rule.name.as_deref().map(NamePattern::new),
+        except: rule
+            .except
+            .iter()
+            .map(|name| NamePattern::new(name))
+            .collect(),
         needs: needs(field, rule.scopes, rule.deny)?,
     })
 }

@@ -1,16 +1,14 @@
-//! The parts of a JSON text that are skimmed: sound, but not kept.
+//! The parts of a JSON text in which something is looked for.
 
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{BodyError, RequestId};
 
-/// How deep arrays and objects may stand in each other; serde_json's own bound is 128.
-const MAX_DEPTH: u8 = 100;
 /// The longest id that is repeated in an answer, in bytes.
 const MAX_ID_BYTES: usize = 256;
 
@@ -81,15 +79,9 @@ impl Scalar {
     }
 }
 
-pub(super) struct Leaf<'f>(Skim<'f>);
+pub(super) struct Leaf;
 
-impl<'f> Leaf<'f> {
-    pub(super) fn new(flaw: Flaw<'f>) -> Self {
-        Self(Skim::new(flaw))
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Leaf<'_> {
+impl<'de> DeserializeSeed<'de> for Leaf {
     type Value = Scalar;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Scalar, D::Error> {
@@ -97,7 +89,7 @@ impl<'de> DeserializeSeed<'de> for Leaf<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Leaf<'_> {
+impl<'de> Visitor<'de> for Leaf {
     type Value = Scalar;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -128,93 +120,14 @@ impl<'de> Visitor<'de> for Leaf<'_> {
         Ok(Scalar::Other)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Scalar, A::Error> {
-        self.0.visit_seq(seq).map(|()| Scalar::Other)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Scalar, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Scalar, A::Error> {
-        self.0.visit_map(map).map(|()| Scalar::Other)
-    }
-}
-
-/// A value that nobody asks for: it must be sound all the same.
-pub(super) struct Skim<'f> {
-    flaw: Flaw<'f>,
-    levels_left: u8,
-}
-
-impl<'f> Skim<'f> {
-    pub(super) fn new(flaw: Flaw<'f>) -> Self {
-        Self {
-            flaw,
-            levels_left: MAX_DEPTH,
-        }
-    }
-
-    fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
-        match self.levels_left.checked_sub(1) {
-            Some(levels_left) => Ok(Self {
-                flaw: self.flaw,
-                levels_left,
-            }),
-            None => Err(flawed(self.flaw, BodyError::TooDeep)),
-        }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Skim<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Skim<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(self.deeper()?)?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut names = BTreeSet::new();
-        while let Some(name) = map.next_key_seed(Text)? {
-            if !names.insert(name) {
-                return Err(flawed(self.flaw, BodyError::DuplicateMember));
-            }
-            map.next_value_seed(self.deeper()?)?;
-        }
-        Ok(())
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Other)
     }
 }
 

@@ -30,10 +30,7 @@ pub(super) fn config() -> Config {
 }
 
 fn operation(method: &str) -> Operation {
-    Operation {
-        method: method.to_owned(),
-        name: None,
-    }
+    Operation::new(method.to_owned(), None)
 }
 
 pub(super) fn lists(methods: &[&str], granted: &[&str]) -> Lists {
