@@ -244,18 +244,18 @@ impl Worker {
                             .handle_response(fetch.id, FetchOutcome::Failed, now);
                     }
                 },
-                Command::ReadShared { issuer, key } => {
-                    let entry = host::read_shared(&key);
-                    self.trust.keys.handle_shared(issuer, entry, now);
+                Command::ReadShared { entry, key } => {
+                    let found = host::read_shared(&key);
+                    self.trust.keys.handle_shared(entry, found, now);
                 }
                 Command::WriteShared {
-                    issuer,
+                    entry,
                     key,
                     value,
                     version,
                 } => {
                     let written = host::write_shared(&key, &value, version);
-                    self.trust.keys.handle_shared_written(issuer, written, now);
+                    self.trust.keys.handle_shared_written(entry, written, now);
                 }
                 Command::Wake(issuer) => self.held.wake(issuer),
                 Command::Report(issuer, event) => self.report(issuer, &event),

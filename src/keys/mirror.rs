@@ -1,13 +1,18 @@
 //! A copy of what an authorization server says of itself (RFC 8414), for clients that look for it
 //! at the protected host, as those of 2025-03-26 do.
 
+mod sharing;
+
 use std::time::Duration;
 
 use super::backoff::{self, CALLBACK_GRACE};
 use super::discovery::{self, WellKnown};
+use super::shared::FOLLOW;
 use super::{Event, FetchError, FetchId, FetchOutcome, Outbox, fetch_error};
 use crate::config::RemoteKeys;
 use crate::time::UnixNanos;
+
+use sharing::Sharing;
 
 /// How old the copy is when it is fetched anew.
 const REFRESH: Duration = Duration::from_secs(60 * 60);
@@ -16,7 +21,7 @@ const REFRESH: Duration = Duration::from_secs(60 * 60);
 pub(super) struct Mirror {
     config: RemoteKeys,
     /// The last good one: it is served on while it cannot be fetched anew.
-    document: Option<Vec<u8>>,
+    document: Option<Document>,
     /// What is being asked, for logs.
     asked: String,
     /// The error of this attempt that says most so far, and what was asked.
@@ -24,6 +29,17 @@ pub(super) struct Mirror {
     work: Work,
     failures: u32,
     failed_at: Option<UnixNanos>,
+    /// Absent where this worker is on its own.
+    sharing: Option<Sharing>,
+}
+
+#[derive(Debug)]
+struct Document {
+    bytes: Vec<u8>,
+    /// When the request for it was sent.
+    begun: UnixNanos,
+    /// When it came.
+    at: UnixNanos,
 }
 
 #[derive(Debug)]
@@ -31,16 +47,24 @@ enum Work {
     Idle {
         next: UnixNanos,
     },
+    /// A fetch is wanted: this worker looks at `look` whether another one does it.
+    Wanted {
+        look: UnixNanos,
+    },
+    /// This worker bids for the lease.
+    Claiming,
     Fetching {
         id: FetchId,
         place: WellKnown,
+        begun: UnixNanos,
         lost_at: UnixNanos,
     },
 }
 
 impl Mirror {
-    pub(super) fn new(config: RemoteKeys, now: UnixNanos) -> Self {
+    pub(super) fn new(config: RemoteKeys, now: UnixNanos, worker: u64, shares: bool) -> Self {
         Self {
+            sharing: shares.then(|| Sharing::new(&config, worker)),
             config,
             document: None,
             asked: String::new(),
@@ -52,7 +76,7 @@ impl Mirror {
     }
 
     pub(super) fn document(&self) -> Option<&[u8]> {
-        self.document.as_deref()
+        self.document.as_ref().map(|it| it.bytes.as_slice())
     }
 
     /// Whether the first document may come while a request waits for it. One that cannot be had is
@@ -80,6 +104,8 @@ impl Mirror {
     pub(super) fn poll_timeout(&self) -> UnixNanos {
         match self.work {
             Work::Idle { next } => next,
+            Work::Wanted { look } => look,
+            Work::Claiming => UnixNanos::ZERO,
             Work::Fetching { lost_at, .. } => lost_at,
         }
     }
@@ -92,7 +118,10 @@ impl Mirror {
         match self.work {
             // A clock that went back must not put it off for longer than planned.
             Work::Idle { next } if next > now && next <= now.saturating_add(REFRESH) => {}
-            Work::Idle { .. } => self.fetch(WellKnown::FIRST, now, outbox),
+            Work::Idle { .. } => self.want(now, outbox),
+            Work::Wanted { look } if look > now && look <= now.saturating_add(FOLLOW) => {}
+            Work::Wanted { .. } => self.look(outbox),
+            Work::Claiming => {}
             Work::Fetching { lost_at, .. } if lost_at > now => {}
             Work::Fetching { .. } => self.fail(FetchError::Lost, now, outbox),
         }
@@ -104,7 +133,7 @@ impl Mirror {
         now: UnixNanos,
         outbox: &mut Outbox<'_>,
     ) {
-        let Work::Fetching { place, .. } = self.work else {
+        let Work::Fetching { place, begun, .. } = self.work else {
             return;
         };
         let error = match outcome {
@@ -112,14 +141,9 @@ impl Mirror {
                 status: 200, body, ..
             } => match discovery::check_issuer(&body, &self.config.issuer) {
                 Ok(()) => {
-                    self.document = Some(body);
-                    self.failures = 0;
-                    self.told = None;
-                    outbox.wake();
-                    self.work = Work::Idle {
-                        next: now.saturating_add(REFRESH),
-                    };
-                    return;
+                    self.take_over(body, begun.min(now), now, now);
+                    self.publish(true, outbox);
+                    return outbox.wake();
                 }
                 Err(error) => FetchError::Discovery(error),
             },
@@ -133,6 +157,24 @@ impl Mirror {
                 self.fetch(next, now, outbox);
             }
             None => self.fail(error, now, outbox),
+        }
+    }
+
+    fn take_over(&mut self, bytes: Vec<u8>, begun: UnixNanos, at: UnixNanos, now: UnixNanos) {
+        self.document = Some(Document { bytes, begun, at });
+        self.failures = 0;
+        self.told = None;
+        self.work = Work::Idle {
+            next: at.min(now).saturating_add(REFRESH),
+        };
+    }
+
+    fn want(&mut self, now: UnixNanos, outbox: &mut Outbox<'_>) {
+        if self.sharing.is_some() {
+            self.work = Work::Wanted { look: now };
+            self.look(outbox);
+        } else {
+            self.fetch(WellKnown::FIRST, now, outbox);
         }
     }
 
@@ -150,6 +192,7 @@ impl Mirror {
         self.work = Work::Fetching {
             id,
             place,
+            begun: now,
             lost_at: now.saturating_add(timeout.saturating_add(CALLBACK_GRACE)),
         };
     }
@@ -170,6 +213,7 @@ impl Mirror {
             url,
             retry_in,
         });
+        self.publish(false, outbox);
         outbox.wake();
     }
 }

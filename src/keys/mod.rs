@@ -28,10 +28,11 @@ use crate::url::HttpUrl;
 use issuer::RemoteIssuer;
 use jwk::{KeyId, KeySet, Lookup, VerificationKey};
 use mirror::Mirror;
+use shared::Subject;
 
 pub use fetch_error::FetchError;
 pub use issuer::KeyStatus;
-pub use shared::SharedEntry;
+pub use shared::{EntryId, SharedEntry};
 
 /// The longest answer of a key server that is looked at, in bytes. Envoy's own bound is 32 MiB.
 pub const MAX_RESPONSE_BYTES: usize = 512 * 1024;
@@ -80,16 +81,16 @@ pub enum Command {
     Fetch(Fetch),
     /// Read an entry of the host's shared data, and hand it to [`Keys::handle_shared`].
     ReadShared {
-        /// On whose behalf.
-        issuer: IssuerId,
+        /// To be handed back with what came of it.
+        entry: EntryId,
         /// The entry's name.
         key: String,
     },
     /// Write an entry of the host's shared data if it still has this version, and say to
     /// [`Keys::handle_shared_written`] whether it had.
     WriteShared {
-        /// On whose behalf.
-        issuer: IssuerId,
+        /// To be handed back with what came of it.
+        entry: EntryId,
         /// The entry's name.
         key: String,
         /// What to write.
@@ -243,7 +244,8 @@ impl Keys {
             .enumerate()
             .filter_map(|(at, issuer)| match &issuer.keys {
                 KeySource::Remote(remote) if config.enabled && issuer.mirrors_metadata => {
-                    Some((IssuerId(at), Mirror::new(remote.clone(), now)))
+                    let mirror = Mirror::new(remote.clone(), now, seed, shares);
+                    Some((IssuerId(at), mirror))
                 }
                 KeySource::Remote(_) | KeySource::Inline(_) => None,
             })
@@ -361,29 +363,46 @@ impl Keys {
     }
 
     /// What [`Command::ReadShared`] brought; `None` where the host cannot share anything.
-    pub fn handle_shared(&mut self, issuer: IssuerId, entry: Option<SharedEntry>, now: UnixNanos) {
-        let mut entry = Some(entry);
-        self.each_remote(|remote, outbox| {
-            if outbox.id == issuer
-                && let Some(entry) = entry.take()
-            {
-                remote.handle_shared(entry, now, outbox);
-            }
-        });
+    pub fn handle_shared(&mut self, id: EntryId, found: Option<SharedEntry>, now: UnixNanos) {
+        let mut found = Some(found);
+        match id.subject {
+            Subject::Keys => self.each_remote(|remote, outbox| {
+                if outbox.id == id.issuer
+                    && let Some(found) = found.take()
+                {
+                    remote.handle_shared(found, now, outbox);
+                }
+            }),
+            Subject::Metadata => self.each_mirror(|mirror, outbox| {
+                if outbox.id == id.issuer
+                    && let Some(found) = found.take()
+                {
+                    mirror.handle_shared(found, now, outbox);
+                }
+            }),
+        }
     }
 
     /// Whether [`Command::WriteShared`] found the version that it expected.
-    pub fn handle_shared_written(&mut self, issuer: IssuerId, written: bool, now: UnixNanos) {
-        self.each_remote(|remote, outbox| {
-            if outbox.id == issuer {
-                remote.handle_shared_written(written, now, outbox);
-            }
-        });
+    pub fn handle_shared_written(&mut self, id: EntryId, written: bool, now: UnixNanos) {
+        match id.subject {
+            Subject::Keys => self.each_remote(|remote, outbox| {
+                if outbox.id == id.issuer {
+                    remote.handle_shared_written(written, now, outbox);
+                }
+            }),
+            Subject::Metadata => self.each_mirror(|mirror, outbox| {
+                if outbox.id == id.issuer {
+                    mirror.handle_shared_written(written, now, outbox);
+                }
+            }),
+        }
     }
 
     /// This worker's configuration is no longer used: others must not wait for what it has begun.
     pub fn handle_shutdown(&mut self) {
         self.each_remote(|remote, outbox| remote.handle_shutdown(outbox));
+        self.each_mirror(|mirror, outbox| mirror.handle_shutdown(outbox));
     }
 
     /// How each issuer's fetched keys are.
@@ -460,20 +479,27 @@ impl Outbox<'_> {
         id
     }
 
-    fn read_shared(&mut self, key: &str) {
+    fn read_shared(&mut self, subject: Subject, key: &str) {
         self.commands.push_back(Command::ReadShared {
-            issuer: self.id,
+            entry: self.entry(subject),
             key: key.to_owned(),
         });
     }
 
-    fn write_shared(&mut self, key: &str, value: Vec<u8>, version: u32) {
+    fn write_shared(&mut self, subject: Subject, key: &str, value: Vec<u8>, version: u32) {
         self.commands.push_back(Command::WriteShared {
-            issuer: self.id,
+            entry: self.entry(subject),
             key: key.to_owned(),
             value,
             version,
         });
+    }
+
+    fn entry(&self, subject: Subject) -> EntryId {
+        EntryId {
+            issuer: self.id,
+            subject,
+        }
     }
 
     fn wake(&mut self) {

@@ -1,6 +1,7 @@
-//! What the workers of one Envoy tell each other about an issuer: its keys, and who fetches them.
+//! What the workers of one Envoy tell each other about an issuer: its keys or its mirrored metadata,
+//! and who fetches them.
 //!
-//! One entry of the host's shared data for each issuer, changed by compare-and-swap alone. Other
+//! One entry of the host's shared data for each of the two, changed by compare-and-swap alone. Other
 //! plugins may be able to write there: what is read is untrusted input, and is taken over only if
 //! it is bound to the very same issuer, location and timings, and only as far as it is plausible.
 
@@ -10,10 +11,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::MAX_RESPONSE_BYTES;
-use crate::config::RemoteKeys;
+use crate::config::{IssuerId, RemoteKeys};
 use crate::time::UnixNanos;
 
-/// How many entries there can be: the host never frees the name of one.
+/// How often a worker looks while another one fetches.
+pub(super) const FOLLOW: Duration = Duration::from_millis(5);
+/// How often a worker tries to write down what came of a fetch, while others write too.
+pub(super) const MOST_TRIES: u8 = 8;
+/// How many entries of a kind there can be: the host never frees the name of one.
 const SLOTS: u64 = 4096;
 /// How many slots are looked at for one that is not another issuer's.
 const MOST_PROBES: u64 = 4;
@@ -31,7 +36,30 @@ pub struct SharedEntry {
     pub version: u32,
 }
 
-/// The head of an entry. The key set follows it, byte for byte as it was fetched.
+/// One entry of one issuer: [`super::Command`]s name it, and their results are handed back with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryId {
+    pub(super) issuer: IssuerId,
+    pub(super) subject: Subject,
+}
+
+/// The document that an entry is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    Keys,
+    Metadata,
+}
+
+impl Subject {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Keys => "keys",
+            Self::Metadata => "metadata",
+        }
+    }
+}
+
+/// The head of an entry. The document follows it, byte for byte as it was fetched.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Record {
@@ -45,8 +73,8 @@ pub(super) struct Record {
     pub(super) failure: Option<Failure>,
     /// Where discovery found the key set.
     pub(super) location: Option<FoundAt>,
-    /// When and for how long the key set was fetched.
-    pub(super) keys: Option<Freshness>,
+    /// When and for how long the document was fetched.
+    pub(super) fetched: Option<Freshness>,
 }
 
 /// A worker fetches: the others wait for it, but not for ever.
@@ -91,30 +119,24 @@ pub(super) struct Bounds {
     pub(super) location: Duration,
 }
 
-/// Where the entry of one issuer is, and what it must be bound to.
+/// Where an entry of one issuer is, and what it must be bound to.
 #[derive(Debug)]
 pub(super) struct Place {
+    subject: Subject,
     slot: u64,
     probes: u64,
     key: String,
     binding: String,
 }
 
-/// What an entry turned out to be.
-pub(super) enum Content<'a> {
-    /// Something for this issuer, or nothing.
-    Ours(Record, &'a [u8]),
-    /// An entry of another issuer, or of another configuration of this one.
-    Foreign,
-}
-
 impl Place {
-    pub(super) fn of(config: &RemoteKeys) -> Self {
+    pub(super) fn of(subject: Subject, config: &RemoteKeys) -> Self {
         // All of it, so that whatever becomes part of it binds too; `Debug` escapes and delimits.
-        let binding = format!("1 {config:?}");
+        let binding = format!("1 {} {config:?}", subject.name());
         let mut hasher = DefaultHasher::new();
         binding.hash(&mut hasher);
         let mut place = Self {
+            subject,
             slot: hasher.finish(),
             probes: 0,
             key: String::new(),
@@ -125,7 +147,7 @@ impl Place {
     }
 
     /// Goes on to the next slot, if there is one to try.
-    pub(super) fn probe_next(&mut self) -> bool {
+    fn probe_next(&mut self) -> bool {
         self.probes = self.probes.saturating_add(1);
         let more = self.probes < MOST_PROBES;
         if !more {
@@ -139,7 +161,7 @@ impl Place {
     fn name(&mut self) {
         let slot = self.slot.wrapping_add(self.probes);
         let slot = slot.checked_rem(SLOTS).unwrap_or_default();
-        self.key = format!("mcp_auth.keys.{slot}");
+        self.key = format!("mcp_auth.{}.{slot}", self.subject.name());
     }
 
     /// The name of the entry.
@@ -148,24 +170,31 @@ impl Place {
     }
 
     /// An empty record for this issuer.
-    pub(super) fn blank(&self) -> Record {
+    fn blank(&self) -> Record {
         Record {
             binding: self.binding.clone(),
             ..Record::default()
         }
     }
 
-    /// What an entry says, and the key set in it. What is not plausible is as good as not there.
-    pub(super) fn read<'a>(&self, value: &'a [u8], now: UnixNanos, bounds: Bounds) -> Content<'a> {
-        let nothing = || Content::Ours(self.blank(), &[]);
+    /// What an entry says, and the document in it. What is not plausible is as good as not there.
+    /// `None` if the entry is for another issuer, or another configuration of this one: then
+    /// [`key`](Self::key) is the next to look at.
+    pub(super) fn read<'a>(
+        &mut self,
+        value: &'a [u8],
+        now: UnixNanos,
+        bounds: Bounds,
+    ) -> Option<(Record, &'a [u8])> {
         let Some((head, body)) = split(value) else {
-            return nothing();
+            return Some((self.blank(), &[]));
         };
         let Ok(mut record) = serde_json::from_slice::<Record>(head) else {
-            return nothing();
+            return Some((self.blank(), &[]));
         };
         if record.binding != self.binding {
-            return Content::Foreign;
+            // With nowhere else to look, the first slot is this issuer's from now on.
+            return (!self.probe_next()).then(|| (self.blank(), &[][..]));
         }
         let ahead = now.saturating_add(CLOCK_TOLERANCE);
         let by = |bound: Duration| ahead.saturating_add(bound);
@@ -175,13 +204,15 @@ impl Place {
             .failure
             .take_if(|it| it.retry_at > by(bounds.retry) || it.at > ahead);
         record.location.take_if(|it| it.until > by(bounds.location));
-        record.keys.take_if(|it| it.at > ahead || it.begun > it.at);
-        Content::Ours(record, body)
+        record
+            .fetched
+            .take_if(|it| it.at > ahead || it.begun > it.at);
+        Some((record, body))
     }
 }
 
 impl Record {
-    /// The entry: head, newline, key set. `None` if it cannot be written, which no input causes.
+    /// The entry: head, newline, document. `None` if it cannot be written, which no input causes.
     pub(super) fn write(&self, body: &[u8]) -> Option<Vec<u8>> {
         let mut value = serde_json::to_vec(self).ok()?;
         value.push(b'\n');

@@ -43,6 +43,21 @@ def test_the_issuers_metadata_is_served_as_it_is(start_envoy: StartEnvoy) -> Non
         assert missing.json()["error"] == "invalid_request"
 
 
+def test_workers_fetch_it_once_together(start_envoy: StartEnvoy) -> None:
+    with KeyServer([tokens.public_jwk("rsa-1")]) as server:
+        issuer = {
+            "issuer": server.issuer,
+            "cluster": "auth",
+            "jwks_uri": server.jwks_uri,
+            "authorization_server_metadata": True,
+        }
+        made = {"issuers": [issuer], "resources": [{"resource": "https://mcp.example.com/mcp"}]}
+        envoy = start_envoy(made, {"auth": server.port}, concurrency=2)
+        for _ in range(20):  # each on a connection of its own, which either worker may accept
+            assert http1.request(envoy.port, "GET", PLACES[0]).status == 200
+        assert sum(count for path, count in server.fetched().items() if "/.well-known/" in path) == 1
+
+
 def test_metadata_that_cannot_be_fetched_is_503(start_envoy: StartEnvoy) -> None:
     with KeyServer([tokens.public_jwk("rsa-1")]) as server:
         server.behave(Fault.WRONG_ISSUER, document="discovery")

@@ -13,17 +13,14 @@ use crate::keys::backoff;
 use crate::keys::discovery;
 use crate::keys::jwk::KeySet;
 use crate::keys::shared::{
-    Bounds, Content, Failure, FoundAt, Freshness, Lease, Place, Record, SharedEntry,
+    Bounds, FOLLOW, Failure, FoundAt, Freshness, Lease, MOST_TRIES, Place, Record, SharedEntry,
+    Subject,
 };
 use crate::keys::{Event, Outbox};
 use crate::time::UnixNanos;
 
-/// How often a worker looks while another one fetches.
-const FOLLOW: Duration = Duration::from_millis(5);
 /// How often an unknown key makes a worker look for keys that another one has fetched.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// How often a worker tries to write down what came of a fetch, while others write too.
-const MOST_TRIES: u8 = 8;
 
 #[derive(Debug)]
 pub(super) struct Sharing {
@@ -47,7 +44,7 @@ struct Publication {
 impl Sharing {
     pub(super) fn new(config: &RemoteKeys, worker: u64) -> Self {
         Self {
-            place: Place::of(config),
+            place: Place::of(Subject::Keys, config),
             worker,
             looked_at: UnixNanos::ZERO,
             useless: None,
@@ -60,7 +57,7 @@ impl RemoteIssuer {
     /// Asks for the shared entry.
     pub(super) fn look(&self, outbox: &mut Outbox<'_>) {
         if let Some(sharing) = &self.sharing {
-            outbox.read_shared(sharing.place.key());
+            outbox.read_shared(Subject::Keys, sharing.place.key());
         }
     }
 
@@ -110,15 +107,8 @@ impl RemoteIssuer {
             return;
         };
         sharing.looked_at = now;
-        let (record, body) = match sharing.place.read(&value, now, bounds) {
-            Content::Ours(record, body) => (record, body),
-            Content::Foreign => {
-                if sharing.place.probe_next() {
-                    return self.look(outbox);
-                }
-                // The first slot is this issuer's from now on.
-                (sharing.place.blank(), &[][..])
-            }
+        let Some((record, body)) = sharing.place.read(&value, now, bounds) else {
+            return self.look(outbox);
         };
         if self.adopt(&record, body, now, outbox) {
             return;
@@ -212,7 +202,7 @@ impl RemoteIssuer {
         let Some(sharing) = &mut self.sharing else {
             return false;
         };
-        let Some(fresh) = record.keys else {
+        let Some(fresh) = record.fetched else {
             return false;
         };
         let newer = match &self.keys {
@@ -304,7 +294,7 @@ impl RemoteIssuer {
         }
         match record.write(body) {
             Some(value) => {
-                outbox.write_shared(sharing.place.key(), value, version);
+                outbox.write_shared(Subject::Keys, sharing.place.key(), value, version);
                 self.work = Work::Claiming { why };
             }
             None => self.begin(why, now, outbox),
@@ -342,7 +332,7 @@ impl RemoteIssuer {
         };
         let value = match (&publication.key_set, &self.keys) {
             (Some(key_set), Keys::Fetched { fetched, .. }) => {
-                record.keys = Some(Freshness {
+                record.fetched = Some(Freshness {
                     begun: fetched.begun,
                     at: fetched.stamp,
                     refresh: fetched.refresh,
@@ -352,7 +342,7 @@ impl RemoteIssuer {
             (Some(_), Keys::Absent) | (None, _) => record.write(body),
         };
         if let Some(value) = value {
-            outbox.write_shared(sharing.place.key(), value, version);
+            outbox.write_shared(Subject::Keys, sharing.place.key(), value, version);
         }
         true
     }

@@ -1,5 +1,7 @@
 //! Several workers of one Envoy that share what they fetch.
 
+mod mirrors;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -70,7 +72,7 @@ impl Process {
         };
         match command {
             Command::Fetch(fetch) => self.fetches.push((worker, fetch, self.now)),
-            Command::ReadShared { issuer, key } => {
+            Command::ReadShared { entry: id, key } => {
                 if self.shares && !self.data.contains_key(&key) {
                     self.write(key.clone(), b"\n".to_vec());
                 }
@@ -79,10 +81,10 @@ impl Process {
                     version: *version,
                 });
                 let entry = entry.filter(|_| self.shares);
-                self.workers[worker].handle_shared(issuer, entry, self.now);
+                self.workers[worker].handle_shared(id, entry, self.now);
             }
             Command::WriteShared {
-                issuer,
+                entry,
                 key,
                 value,
                 version,
@@ -91,7 +93,7 @@ impl Process {
                 if written {
                     self.write(key, value);
                 }
-                self.workers[worker].handle_shared_written(issuer, written, self.now);
+                self.workers[worker].handle_shared_written(entry, written, self.now);
             }
             Command::Report(_, Event::Adopted { .. }) => self.adopted += 1,
             Command::Wake(_) | Command::Report(..) => {}
@@ -602,22 +604,30 @@ fn implausible_entries_neither_stop_fetches_nor_extend_keys() {
         ),
         (
             "failure",
-            serde_json::json!({"count": 1, "retry_at": nanos(far)}),
+            serde_json::json!({"count": 1, "at": nanos(1), "retry_at": nanos(far)}),
         ),
         (
-            "keys",
-            serde_json::json!({"at": nanos(far), "refresh": {"secs": 600, "nanos": 0}}),
+            "fetched",
+            serde_json::json!({
+                "begun": nanos(far),
+                "at": nanos(far),
+                "refresh": {"secs": 600, "nanos": 0},
+            }),
         ),
         (
-            "keys",
-            serde_json::json!({"at": nanos(1), "refresh": {"secs": u64::MAX, "nanos": 0}}),
+            "fetched",
+            serde_json::json!({
+                "begun": nanos(1),
+                "at": nanos(1),
+                "refresh": {"secs": u64::MAX, "nanos": 0},
+            }),
         ),
         (
             "location",
             serde_json::json!({"jwks_uri": "https://evil.example/", "until": nanos(far)}),
         ),
         ("unknown", serde_json::json!(1)),
-        ("keys", serde_json::json!("text")),
+        ("fetched", serde_json::json!("text")),
     ] {
         let mut process = Process::warm();
         process.pass_seconds(100);

@@ -1,0 +1,262 @@
+//! How the workers of one Envoy share mirrored metadata: as keys (see `issuer/sharing.rs`), but nobody
+//! looks unless a fetch is due.
+
+use std::time::Duration;
+
+use super::{Document, Mirror, REFRESH, Work};
+use crate::config::RemoteKeys;
+use crate::keys::Outbox;
+use crate::keys::backoff::{self, CALLBACK_GRACE};
+use crate::keys::discovery::{self, WellKnown};
+use crate::keys::shared::{
+    Bounds, FOLLOW, Failure, Freshness, Lease, MOST_TRIES, Place, Record, SharedEntry, Subject,
+};
+use crate::time::UnixNanos;
+
+#[derive(Debug)]
+pub(super) struct Sharing {
+    place: Place,
+    /// Who this worker is among the others.
+    worker: u64,
+    publication: Option<Publication>,
+}
+
+/// What is to be written when a fetch has ended.
+#[derive(Clone, Copy, Debug)]
+struct Publication {
+    /// Whether there is a new document.
+    fetched: bool,
+    tries: u8,
+}
+
+impl Sharing {
+    pub(super) fn new(config: &RemoteKeys, worker: u64) -> Self {
+        Self {
+            place: Place::of(Subject::Metadata, config),
+            worker,
+            publication: None,
+        }
+    }
+
+    fn write(&self, record: &Record, body: &[u8], version: u32, outbox: &mut Outbox<'_>) -> bool {
+        let value = record.write(body);
+        let written = value.is_some();
+        if let Some(value) = value {
+            outbox.write_shared(Subject::Metadata, self.place.key(), value, version);
+        }
+        written
+    }
+}
+
+impl Mirror {
+    /// Asks for the shared entry.
+    pub(super) fn look(&self, outbox: &mut Outbox<'_>) {
+        if let Some(sharing) = &self.sharing {
+            outbox.read_shared(Subject::Metadata, sharing.place.key());
+        }
+    }
+
+    /// The fetch has ended: the others are told.
+    pub(super) fn publish(&mut self, fetched: bool, outbox: &mut Outbox<'_>) {
+        if let Some(sharing) = &mut self.sharing {
+            sharing.publication = Some(Publication {
+                fetched,
+                tries: MOST_TRIES,
+            });
+            self.look(outbox);
+        }
+    }
+
+    /// The shared entry; `None` where the host has none to share.
+    pub(in crate::keys) fn handle_shared(
+        &mut self,
+        entry: Option<SharedEntry>,
+        now: UnixNanos,
+        outbox: &mut Outbox<'_>,
+    ) {
+        let bounds = Bounds {
+            lease: self.longest_fetch(),
+            retry: backoff::LONGEST.saturating_mul(2),
+            location: Duration::ZERO,
+        };
+        let Some(sharing) = &mut self.sharing else {
+            return;
+        };
+        let Some(SharedEntry { value, version }) = entry else {
+            // Each on its own, then.
+            sharing.publication = None;
+            return self.begin(now, outbox);
+        };
+        let Some((record, body)) = sharing.place.read(&value, now, bounds) else {
+            return self.look(outbox);
+        };
+        if self.adopt(&record, body, now, outbox)
+            || self.write_publication(&record, body, version, outbox)
+        {
+            return;
+        }
+        let (Work::Wanted { .. } | Work::Claiming) = self.work else {
+            return;
+        };
+        if record.lease.is_some_and(|lease| lease.until > now) {
+            self.work = Work::Wanted {
+                look: now.saturating_add(FOLLOW),
+            };
+        } else if let Some(failure) = record.failure.filter(|it| self.heeds(it, now)) {
+            self.adopt_failure(failure, outbox);
+        } else {
+            self.claim(record, body, version, now, outbox);
+        }
+    }
+
+    /// Whether the shared entry was written as this worker had asked.
+    pub(in crate::keys) fn handle_shared_written(
+        &mut self,
+        written: bool,
+        now: UnixNanos,
+        outbox: &mut Outbox<'_>,
+    ) {
+        if let Work::Claiming = self.work {
+            if written {
+                self.begin(now, outbox);
+            } else {
+                self.work = Work::Wanted {
+                    look: now.saturating_add(FOLLOW),
+                };
+            }
+            return;
+        }
+        let Some(sharing) = &mut self.sharing else {
+            return;
+        };
+        match &mut sharing.publication {
+            // The lease runs out by itself if the others write faster.
+            Some(publication) if !written && publication.tries > 0 => {
+                publication.tries = publication.tries.saturating_sub(1);
+                self.look(outbox);
+            }
+            Some(_) | None => sharing.publication = None,
+        }
+    }
+
+    /// This worker ends: a fetch that it has begun is left to another.
+    pub(in crate::keys) fn handle_shutdown(&mut self, outbox: &mut Outbox<'_>) {
+        if let Work::Fetching { lost_at, .. } = self.work {
+            self.work = Work::Idle { next: lost_at };
+            self.failures = 0;
+            self.publish(false, outbox);
+        }
+    }
+
+    fn begin(&mut self, now: UnixNanos, outbox: &mut Outbox<'_>) {
+        if let Work::Wanted { .. } | Work::Claiming = self.work {
+            self.fetch(WellKnown::FIRST, now, outbox);
+        }
+    }
+
+    fn longest_fetch(&self) -> Duration {
+        let one = self.config.timings.timeout.saturating_add(CALLBACK_GRACE);
+        one.saturating_mul(WellKnown::MOST)
+    }
+
+    /// Takes over a document that another worker has fetched later than this one.
+    fn adopt(
+        &mut self,
+        record: &Record,
+        body: &[u8],
+        now: UnixNanos,
+        outbox: &mut Outbox<'_>,
+    ) -> bool {
+        let Some(Freshness { begun, at, .. }) = record.fetched else {
+            return false;
+        };
+        let newer = self.document.as_ref().is_none_or(|own| at > own.at);
+        if !newer || discovery::check_issuer(body, &self.config.issuer).is_err() {
+            return false;
+        }
+        if let Some(sharing) = &mut self.sharing {
+            sharing.publication = None;
+        }
+        self.take_over(body.to_vec(), begun, at, now);
+        outbox.wake();
+        true
+    }
+
+    /// Whether this worker leaves it at a failure of another: until the next try, or as long as no
+    /// request may ask for a first document.
+    fn heeds(&self, failure: &Failure, now: UnixNanos) -> bool {
+        let just_now = now.since(failure.at) < backoff::ON_REQUEST;
+        failure.retry_at > now && (self.document.is_some() || just_now)
+    }
+
+    fn adopt_failure(&mut self, failure: Failure, outbox: &mut Outbox<'_>) {
+        self.failures = failure.count.max(1);
+        self.failed_at = Some(failure.at);
+        self.work = Work::Idle {
+            next: failure.retry_at,
+        };
+        outbox.wake();
+    }
+
+    fn claim(
+        &mut self,
+        mut record: Record,
+        body: &[u8],
+        version: u32,
+        now: UnixNanos,
+        outbox: &mut Outbox<'_>,
+    ) {
+        let until = now.saturating_add(self.longest_fetch());
+        let Some(sharing) = &self.sharing else {
+            return;
+        };
+        record.lease = Some(Lease {
+            owner: sharing.worker,
+            until,
+        });
+        if sharing.write(&record, body, version, outbox) {
+            self.work = Work::Claiming;
+        } else {
+            self.begin(now, outbox);
+        }
+    }
+
+    /// Writes down what came of a fetch, if that is still to be done.
+    fn write_publication(
+        &mut self,
+        record: &Record,
+        body: &[u8],
+        version: u32,
+        outbox: &mut Outbox<'_>,
+    ) -> bool {
+        let Some(sharing) = &self.sharing else {
+            return false;
+        };
+        let Some(Publication { fetched, .. }) = sharing.publication else {
+            return false;
+        };
+        let mut record = record.clone();
+        record.lease = record.lease.filter(|lease| lease.owner != sharing.worker);
+        record.failure = match (self.failures, self.failed_at, &self.work) {
+            (count @ 1.., Some(at), Work::Idle { next }) => Some(Failure {
+                count,
+                at,
+                retry_at: *next,
+            }),
+            _ => None,
+        };
+        let document = match &self.document {
+            Some(Document { bytes, begun, at }) if fetched => {
+                record.fetched = Some(Freshness {
+                    begun: *begun,
+                    at: *at,
+                    refresh: REFRESH,
+                });
+                bytes
+            }
+            Some(_) | None => body,
+        };
+        sharing.write(&record, document, version, outbox);
+        true
+    }
+}
