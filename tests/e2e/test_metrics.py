@@ -90,7 +90,7 @@ def test_the_panels_tell_enforcing_from_observing(scraped: Prometheus) -> None:
     ):
         query = named[title].resolved(RATE_INTERVAL)
         assert {one["metric"]["reason"] for one in scraped.query(query)} >= {
-            "credentials_missing", "expired", "audience_not_allowed", "signature_invalid",
+            "credentials_missing", "expired", "audience_not_allowed", "keys_unavailable",
         }  # fmt: skip
         other = {ENFORCES: OBSERVES, OBSERVES: ENFORCES}[instance]
         assert scraped.query(named[title].resolved(RATE_INTERVAL, {"instance": instance}))
