@@ -120,6 +120,8 @@ def _events(traffic: Traffic) -> Iterator[tuple[float, Callable[[], None]]]:
     # Requests come while the first keys of one issuer are slow.
     yield 2, lambda: traffic.hold(12)
     yield 6, traffic.let_go
+    # A body takes its time.
+    yield 60, traffic.hold_body
     # The key server of the other one is away, for longer than its keys are trusted.
     yield 85, traffic.login.refuse
     yield 150, traffic.login.listen

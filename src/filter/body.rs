@@ -55,6 +55,11 @@ impl Readings {
         }
     }
 
+    /// How many bytes of bodies are held.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.used()
+    }
+
     pub(super) fn remove(&mut self, stream: StreamId) -> Option<Reading> {
         self.held.forget(stream);
         self.of.remove(stream)

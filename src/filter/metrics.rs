@@ -32,6 +32,8 @@ pub(super) struct Metrics {
     refused: SortedMap<Series, u64>,
     /// How many wait in this worker: the gauge is the sum of all workers.
     held: usize,
+    /// How many bytes of bodies are held in this worker.
+    held_body_bytes: usize,
     status: SortedMap<IssuerId, KeyStatus>,
 }
 
@@ -60,6 +62,7 @@ enum Series {
         issuer: IssuerId,
     },
     Held,
+    HeldBodyBytes,
 }
 
 impl Metrics {
@@ -164,11 +167,21 @@ impl Metrics {
     }
 
     pub(super) fn held(&mut self, config: &Config, count: usize) {
+        let before = std::mem::replace(&mut self.held, count);
+        self.change(config, Series::Held, before, count);
+    }
+
+    pub(super) fn held_body_bytes(&mut self, config: &Config, bytes: usize) {
+        let before = std::mem::replace(&mut self.held_body_bytes, bytes);
+        self.change(config, Series::HeldBodyBytes, before, bytes);
+    }
+
+    /// Changes this worker's part of a gauge.
+    fn change(&mut self, config: &Config, series: Series, before: usize, now: usize) {
         let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        let change = signed(count).saturating_sub(signed(self.held));
+        let change = signed(now).saturating_sub(signed(before));
         if change != 0 {
-            self.held = count;
-            self.add(config, Series::Held, change);
+            self.add(config, series, change);
         }
     }
 
@@ -195,7 +208,9 @@ impl Metrics {
             | Series::Fetches { .. }
             | Series::SkippedKeys { .. }
             | Series::StaleUses { .. } => host::define_counter(&name),
-            Series::Keys { .. } | Series::KeyAge { .. } | Series::Held => host::define_gauge(&name),
+            Series::Keys { .. } | Series::KeyAge { .. } | Series::Held | Series::HeldBodyBytes => {
+                host::define_gauge(&name)
+            }
         };
         self.defined.insert(series, defined);
         defined
@@ -243,6 +258,7 @@ impl Series {
                 format!("mcp_auth_keys_age_seconds;issuer={}", issuer(id))
             }
             Self::Held => "mcp_auth_held_requests".to_owned(),
+            Self::HeldBodyBytes => "mcp_auth_held_body_bytes".to_owned(),
         }
     }
 }

@@ -175,6 +175,8 @@ impl Worker {
         let left = self.end_bodies(now, left);
         self.probe_bodies(left);
         self.behind = left == 0;
+        self.metrics
+            .held_body_bytes(&self.config, self.reading.held_bytes());
         self.metrics.flush(&self.config);
         self.refusals.tick(now);
         for (issuer, status) in self.trust.keys.status(now) {
@@ -190,6 +192,7 @@ impl Worker {
             self.work(now);
         }
         self.metrics.held(&self.config, 0);
+        self.metrics.held_body_bytes(&self.config, 0);
         self.metrics.flush(&self.config);
     }
 

@@ -28,7 +28,7 @@ QUERIES = [(panel.title, query) for panel in dashboard.panels() for query in pan
 
 @pytest.fixture(scope="module")
 def scraped(wasm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """Prometheus after traffic of all kinds, a wait for keys, and an outage of the issuer."""
+    """Prometheus after traffic of all kinds, a wait for keys and for a body, and an outage of the issuer."""
     directory = tmp_path_factory.mktemp("metrics")
     with (
         Traffic(directory, wasm, keys=KEYS) as traffic,
@@ -40,7 +40,12 @@ def scraped(wasm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pr
         traffic.wait_for("held_requests")
         prometheus.wait_for_scrapes(2)
         traffic.let_go()
+        traffic.hold_body()
+        traffic.wait_for("held_body_bytes")
         traffic.send_all()
+        # Within an outage it may be a new key's.
+        prometheus.wait_for_scrapes(2)
+        traffic.send_all(["forged"])
         traffic.login.refuse()
         traffic.wait_for("key_fetches_total;issuer=.*;result=unreachable")
         until(

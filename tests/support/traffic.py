@@ -7,6 +7,7 @@ for each way to be let through or refused.
 from __future__ import annotations
 
 import re
+import socket
 import threading
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -79,7 +80,13 @@ class Traffic:
                 name: enter(
                     Envoy(
                         directory / name,
-                        {"mcp": Listener(wasm=wasm, configuration=_configuration(mode, keys))},
+                        {
+                            "mcp": Listener(
+                                wasm=wasm,
+                                configuration=_configuration(mode, keys),
+                                holds_headers=True,
+                            )
+                        },
                         clusters,
                         concurrency=concurrency,
                         more={"stats_config": stats_config()},
@@ -109,6 +116,14 @@ class Traffic:
         for thread in self._waiting:
             thread.join(30)
         self._waiting.clear()
+
+    def hold_body(self) -> None:
+        """Has the filter hold a body of the partner's, which must be let go: its end is to come."""
+        token = self._token("good", FILES)
+        head = f"POST /files HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n"
+        address = ("127.0.0.1", self.envoys[ENFORCES].port)
+        connection = self._stack.enter_context(socket.create_connection(address, timeout=10))
+        connection.sendall(f'{head}content-length: 100\r\n\r\n{{"jsonrpc":'.encode())
 
     def send(self, kind: str, envoy: str = ENFORCES, resource: str = MCP) -> int:
         """One request; its status."""
@@ -168,6 +183,11 @@ def _configuration(mode: str, keys: Json) -> Json:
         ],
         "resources": [
             {"resource": MCP, "issuers": [LOGIN], "scopes": ["mcp:read"]},
-            {"resource": FILES, "issuers": [PARTNER], "scopes": ["files:read"]},
+            {
+                "resource": FILES,
+                "issuers": [PARTNER],
+                "scopes": ["files:read"],
+                "operations": [{"method": "tools/call", "name": "delete", "deny": True}],
+            },
         ],
     }
