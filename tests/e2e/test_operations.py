@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
@@ -449,6 +450,56 @@ def test_a_body_that_comes_while_keys_are_awaited_is_judged(
             assert [one.result().status for one in waiting] == [200, 403] * 4
         assert [len(recorder.seen(one)) for one in ids] == [1, 0] * 4
         assert recorder.one(ids[0]).body == call("echo")
+
+
+@pytest.mark.parametrize("holds_headers", [True, False])
+def test_a_body_where_none_belongs_stays_here_when_keys_come(
+    start_envoy: Any, holds_headers: bool
+) -> None:
+    """A GET needs no body, and goes on without one; what has come of one by then must not go on."""
+    with (
+        KeyServer([tokens.public_jwk("rsa-1")]) as server,
+        socket.create_server(("127.0.0.1", 0)) as upstream,
+    ):
+        server.behave(delay_seconds=30)
+        made = {**FILTER, "issuers": [{"issuer": server.issuer, "cluster": "keys", "jwks_uri": server.jwks_uri, "keys": {"timeout_seconds": 20}}]}  # fmt: skip
+        envoy = start_envoy(
+            made,
+            {"keys": server.port, "bytes": upstream.getsockname()[1]},
+            listener={"holds_headers": holds_headers, "upstream": "bytes"},
+        )
+        good = tokens.mint({}, {"iss": server.issuer, "aud": RESOURCE, "sub": "a", "scope": "mcp:read"})
+        body = call("shell")
+        with socket.create_connection(("127.0.0.1", envoy.port), timeout=10) as connection:
+            head = _begins("GET", "transfer-encoding: chunked", good, new_test_id())
+            connection.sendall(head + b"%x\r\n%s\r\n" % (len(body), body))
+            until(lambda: envoy.stat("wasmcustom.mcp_auth_held_requests") == 1, "it to wait")
+            server.behave()
+            server.let_go()
+            until(lambda: envoy.stat("wasmcustom.mcp_auth_held_requests") == 0, "the keys")
+            connection.sendall(b"0\r\n\r\n")
+            status = None
+            with contextlib.suppress(TimeoutError):
+                status = http1.read_response(connection).status
+        # Its headers may be there, but nothing behind them.
+        assert _received(upstream).partition(b"\r\n\r\n")[2] == b""
+        assert status == 400
+
+
+def _received(upstream: socket.socket) -> bytes:
+    """All that has come on the first connection; nothing if there is none."""
+    upstream.settimeout(0.5)
+    try:
+        connection, _ = upstream.accept()
+    except TimeoutError:
+        return b""
+    received = b""
+    with connection:
+        connection.settimeout(0.5)
+        with contextlib.suppress(TimeoutError, ConnectionResetError):
+            while piece := connection.recv(65536):
+                received += piece
+    return received
 
 
 def test_a_host_that_does_not_hold_headers_is_named_in_the_log(envoy: Envoy) -> None:
