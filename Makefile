@@ -39,7 +39,7 @@ matrix: tools build browser ## the end-to-end tests on the oldest Envoy, and bod
 	@$(if $(ENVOY),,scripts/envoy-bodies)
 	@scripts/envoy-matrix $(ENVOY)
 
-chaos: tools build ## keys under load: rotations, outages, storms; ONLY=rotation for one scenario
+chaos: tools build ## keys under load: rotations, outages, storms, a soak; ONLY=rotation for one scenario
 	@cd tests && ../$(python) -m chaos $(ONLY)
 
 bench: tools $(if $(MODULE),,build) ## beside Envoy's jwt_authn; ONLY=foreign for one scenario, ROUNDS=9, MODULE=a.wasm, REPORT=1

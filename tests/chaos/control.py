@@ -30,6 +30,8 @@ class Lane:
     """One kind of request; a generator takes its lanes in turn."""
 
     token: str = ""
+    body_bytes: int = 0
+    """Where set, each request is a POST with a message of so many bytes, and a few."""
     stranger_alg: str = ""
     """Where set, each request has a token of a key of its own that nobody publishes."""
     stranger_payload: str = ""

@@ -186,7 +186,7 @@ class Generator:
     def _heed_orders(self) -> None:
         if self._control.version() != self._version:
             self._version, self._orders = self._control.read()
-            self._texts = [_text(lane.token) for lane in self._orders.lanes]
+            self._texts = [_text(lane.token, lane.body_bytes) for lane in self._orders.lanes]
 
     def _serve(self) -> None:
         while self._free and (self._again or self._due):
@@ -239,12 +239,12 @@ class Generator:
         self._records.clear()
 
 
-def _text(token: str) -> bytes:
-    return (
-        b"GET /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer "
-        + token.encode()
-        + b"\r\n\r\n"
-    )
+def _text(token: str, body_bytes: int = 0) -> bytes:
+    head = f"/mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n".encode()
+    if not body_bytes:
+        return b"GET " + head + b"\r\n"
+    body = b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":"%s"}}' % (b"x" * body_bytes)
+    return b"POST %scontent-length: %d\r\n\r\n%s" % (head, len(body), body)
 
 
 def _stranger(lane: Lane) -> str:

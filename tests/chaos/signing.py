@@ -20,14 +20,14 @@ _numbers = itertools.count(1)
 
 
 class SigningKey:
-    """A key pair with a name that no other key of the run has."""
+    """A key pair, with a name that no other key of the run has unless one is given."""
 
     algorithm = "EdDSA"
     """What new keys are for. It decides what one request costs, and so how much load fits."""
 
-    def __init__(self) -> None:
+    def __init__(self, kid: str = "") -> None:
         self.alg = SigningKey.algorithm
-        self.kid = f"key-{next(_numbers)}"
+        self.kid = kid or f"key-{next(_numbers)}"
         self._private: Any
         match self.alg:
             case "EdDSA":
@@ -53,6 +53,7 @@ class SigningKey:
             "client_id": "chaos",
             "iat": now,
             "exp": now + 3600,
+            "jti": f"token-{next(_numbers)}",
         }
         headers = {"typ": "at+jwt", "kid": self.kid}
         return jwt.encode(claims, self._private, algorithm=self.alg, headers=headers)

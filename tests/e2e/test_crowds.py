@@ -6,17 +6,15 @@ stack of the module's VM.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import http1, tokens
+from support import attacks, http1, tokens
 from support.bootstrap import Json
 from support.envoy import Envoy
 from support.http2 import Pairs, Together
@@ -198,35 +196,11 @@ def test_bodies_that_never_end(
     check_alive(envoy, good)
     before = resident_bytes(envoy)
     for _ in range(2):
-        counts = endless_bodies(envoy, good, 300)
+        counts = attacks.endless_bodies(envoy.port, good, 300)
         assert set(counts) == {408, 503}, counts
         check_alive(envoy, good)
     assert resident_bytes(envoy) - before < 4 * 2**24
     assert refused(envoy, "no_room_for_body") > 0
-
-
-def endless_bodies(envoy: Envoy, bearer: str, count: int) -> Counter[int]:
-    """What POSTs of 400 KB are answered that never end."""
-    lines = [f"authorization: Bearer {bearer}", "host: a", "content-length: 500000"]
-    head = "\r\n".join(["POST /mcp HTTP/1.1", *lines, "", ""]).encode()
-    connections = []
-    try:
-        for _ in range(count):
-            connection = socket.create_connection(("127.0.0.1", envoy.port), timeout=30)
-            connections.append(connection)
-            with contextlib.suppress(OSError):  # answered before it was sent
-                connection.sendall(head + b" " * 400_000)
-        return Counter(status(connection) for connection in connections)
-    finally:
-        for connection in connections:
-            connection.close()
-
-
-def status(connection: socket.socket) -> int:
-    try:
-        return http1.read_response(connection).status
-    except OSError:
-        return 503  # reset, for it was answered before it was sent
 
 
 def resident_bytes(envoy: Envoy) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..report import Report
-from . import cold_start, native, outage, rotation, storm, updates, waiting, withdrawn
+from . import cold_start, native, outage, rotation, soak, storm, updates, waiting, withdrawn
 
 Scenario = Callable[[Report, Path], None]
 
@@ -19,4 +19,5 @@ SCENARIOS: dict[str, Scenario] = {
     "waiting": waiting.run,
     "updates": updates.run,
     "native": native.run,
+    "soak": soak.run,
 }
