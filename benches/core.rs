@@ -9,20 +9,21 @@
 use std::hint::black_box;
 
 use divan::Bencher;
-use mcp_auth_filter::config::{Config, ResourceId};
+use mcp_auth_filter::config::Config;
 use mcp_auth_filter::gate::{self, Decision};
 use mcp_auth_filter::head::Head;
+use mcp_auth_filter::ids::ResourceId;
+use mcp_auth_filter::jose::jwk::KeySet;
 use mcp_auth_filter::json;
 use mcp_auth_filter::keys::Keys;
-use mcp_auth_filter::keys::jwk::KeySet;
+use mcp_auth_filter::lists::Lists;
 use mcp_auth_filter::mcp::Operation;
-use mcp_auth_filter::mcp::lists::Lists;
 use mcp_auth_filter::resource::host::Authority;
 use mcp_auth_filter::resource::path::{PathPattern, RequestPath};
 use mcp_auth_filter::time::UnixNanos;
 // For the fixed keys, which are written as a module of the crate.
-use mcp_auth_filter::token::signature::Portable;
-use mcp_auth_filter::token::{self, UnverifiedToken};
+use mcp_auth_filter::jose::{self, signature::Portable};
+use mcp_auth_filter::token::UnverifiedToken;
 use mcp_auth_filter::trust::Trust;
 use serde_json::{Value, json};
 
@@ -120,7 +121,7 @@ mod decide {
     ) {
         let mut config = configuration();
         config.limits.cached_tokens = cached_tokens;
-        let keys = Keys::new(&config, NOW, 0);
+        let keys = Keys::new(config.key_sources(), NOW, 0);
         let mut trust = Trust::new(&config, keys, Box::new(Portable));
         let head = head(path, token);
         let mut decide = || {

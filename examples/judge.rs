@@ -11,11 +11,11 @@ use std::io::{self, BufRead as _, BufWriter, Write as _};
 use mcp_auth_filter::config::Config;
 use mcp_auth_filter::gate::{self, Decision};
 use mcp_auth_filter::head::Head;
+use mcp_auth_filter::jose::signature::Portable;
 use mcp_auth_filter::keys::Keys;
 use mcp_auth_filter::reason::{Fault, Reason};
 use mcp_auth_filter::resource::host::Authority;
 use mcp_auth_filter::time::UnixNanos;
-use mcp_auth_filter::token::signature::Portable;
 use mcp_auth_filter::trust::Trust;
 use serde::Deserialize;
 
@@ -72,7 +72,7 @@ fn judge(
         ),
     ]);
     let route = gate::route(config, Some(path.as_bytes()), Authority::NotRead);
-    let keys = Keys::new(config, now, 0);
+    let keys = Keys::new(config.key_sources(), now, 0);
     let mut trust = Trust::new(config, keys, Box::new(Portable));
     match gate::decide(config, &route, &head, &mut trust, now, now) {
         Decision::Allow(_) => Ok("allow"),

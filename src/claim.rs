@@ -1,10 +1,11 @@
 //! Claims by their path, what they must say, and how they are written into a header.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::resource::path::Bindings;
+use crate::template::Bindings;
 use crate::template::Template;
 use crate::token::Claims;
 
@@ -82,6 +83,57 @@ impl ClaimRule {
                 .iter()
                 .any(|allowed| allowed.render(bindings) == text)
         })
+    }
+}
+
+/// A claim that is handed to the server in a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityHeader {
+    /// Where the value comes from.
+    pub claim: ClaimPath,
+    /// The header's name, in lower case.
+    pub name: Arc<str>,
+}
+
+/// What filter state says of the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallerFact {
+    /// `sub`
+    Subject,
+    /// `client_id`, or `azp` where there is none.
+    Client,
+    /// `iss`
+    Issuer,
+    /// The scopes, with spaces between them.
+    Scopes,
+}
+
+impl CallerFact {
+    /// Every fact.
+    pub const ALL: [Self; 4] = [Self::Subject, Self::Client, Self::Issuer, Self::Scopes];
+
+    /// Its name in filter state, behind `wasm.`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Subject => "mcp_auth_subject",
+            Self::Client => "mcp_auth_client",
+            Self::Issuer => "mcp_auth_issuer",
+            Self::Scopes => "mcp_auth_scopes",
+        }
+    }
+
+    /// Its value, percent-encoded, if the token says so; a name that is empty is none.
+    pub(crate) fn of(self, claims: &Claims) -> Option<String> {
+        let text = |name| {
+            let text = claims.string(name).filter(|text| !text.is_empty())?;
+            Some(encode(&text))
+        };
+        match self {
+            Self::Subject => text("sub"),
+            Self::Client => text("client_id").or_else(|| text("azp")),
+            Self::Issuer => text("iss"),
+            Self::Scopes => Some(encode(&claims.scopes().join(" "))),
+        }
     }
 }
 

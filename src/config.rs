@@ -5,6 +5,7 @@
 
 mod build;
 mod raw;
+mod reserved;
 #[cfg(not(target_family = "wasm"))]
 mod schema;
 #[cfg(test)]
@@ -19,10 +20,10 @@ use serde::Deserialize as _;
 use tree::Node;
 
 use crate::evidence::printable;
-use crate::keys::jwk::KeySet;
-use crate::resource::{Resource, UsualPaths};
+use crate::ids::{IssuerId, ResourceId};
+use crate::keys::{KeySource, Source};
+use crate::resource::{Resource, Resources};
 use crate::token::TokenPolicy;
-use crate::url::HttpUrl;
 
 /// What the filter does, and for whom. Immutable once parsed.
 #[derive(Debug)]
@@ -36,22 +37,10 @@ pub struct Config {
     /// At least one.
     pub issuers: Vec<Issuer>,
     /// At least one.
-    pub resources: Vec<Resource>,
-    /// The resources, the most specific path first.
-    pub by_specificity: Vec<ResourceId>,
-    /// Where the resources stand.
-    pub usual_paths: UsualPaths,
+    pub resources: Resources,
     /// What is legal but unwise, a sentence each.
     pub warnings: Vec<String>,
 }
-
-/// An issuer's place in [`Config::issuers`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct IssuerId(pub usize);
-
-/// A resource's place in [`Config::resources`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ResourceId(pub usize);
 
 /// Whether refusals are carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,44 +81,6 @@ pub struct Issuer {
     pub keys: KeySource,
     /// Whether its metadata is served on the hosts of the resources that accept its tokens.
     pub mirrors_metadata: bool,
-}
-
-/// Where an issuer's keys come from.
-#[derive(Debug)]
-pub enum KeySource {
-    /// From the configuration; they never change and never grow stale.
-    Inline(KeySet),
-    /// Fetched through Envoy.
-    Remote(RemoteKeys),
-}
-
-/// How an issuer's keys are fetched.
-#[derive(Clone, Debug)]
-pub struct RemoteKeys {
-    /// The issuer's identifier, from which discovery URLs are made (RFC 8414 §3).
-    pub issuer: HttpUrl,
-    /// The Envoy cluster that discovery asks.
-    pub cluster: String,
-    /// The Envoy cluster that serves the key set.
-    pub jwks_cluster: String,
-    /// The key set's URL; absent where discovery is to find it.
-    pub jwks_uri: Option<HttpUrl>,
-    /// When to fetch, and how long to trust.
-    pub timings: KeyTimings,
-}
-
-/// When keys are fetched, and how long they are trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyTimings {
-    /// The age at which keys are refreshed: 1 s to 1 day; default 600 s.
-    pub refresh: Duration,
-    /// The bound on one fetch, and on the time that a request waits: 1 to 60 s; default 5 s.
-    pub timeout: Duration,
-    /// The least time between two fetches caused by unknown keys: 1 s to 1 h; default 30 s.
-    pub unknown_key_cooldown: Duration,
-    /// How long past `refresh` the last good keys are used when they cannot be refreshed: 0 to
-    /// 7 days; default 3,600 s. A revoked key is trusted for so long in an outage.
-    pub max_stale: Duration,
 }
 
 /// Why a configuration is refused.
@@ -193,7 +144,16 @@ impl Config {
     /// in one.
     #[cfg(not(target_family = "wasm"))]
     pub fn schema() -> serde_json::Value {
-        schema::schema()
+        schema::of::<raw::Config>()
+    }
+
+    /// What is fetched of the issuers, in their order: nothing where the filter is switched off.
+    pub fn key_sources(&self) -> impl Iterator<Item = Source<'_>> {
+        let issuers = self.issuers.iter().filter(|_| self.enabled);
+        issuers.map(|issuer| Source {
+            keys: &issuer.keys,
+            mirrors_metadata: issuer.mirrors_metadata,
+        })
     }
 
     /// The issuer with this place.

@@ -2,6 +2,8 @@
 
 mod edits;
 mod evidence;
+pub mod refusal;
+pub mod reply;
 #[cfg(test)]
 mod tests;
 
@@ -10,23 +12,25 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::bearer::{self, Credentials};
-use crate::config::{Config, Issuer, IssuerId, Mode, ResourceId};
+use crate::config::{Config, Issuer, Mode};
 use crate::evidence::escaped;
 use crate::head::Head;
+use crate::ids::{IssuerId, ResourceId};
 use crate::keys::{Doubt, Found, Keys, Mirrored};
-use crate::mcp::lists::Lists;
-use crate::mcp::{BodyError, Messages, Mismatch, Needs, Operation, RequestId, Routing, encoding};
+use crate::lists::Lists;
+use crate::mcp::{BodyError, Messages, Needs, Operation, Routing, encoding};
 use crate::reason::{Fault, Reason};
-use crate::reply::{self, Origin, Reply};
 use crate::resource::host::Authority;
-use crate::resource::path::Bindings;
 use crate::resource::{self, Resource, Route};
+use crate::template::Bindings;
 use crate::time::UnixNanos;
-use crate::token::cache::{Key, Keyed};
 use crate::token::{Claims, MAX_KEYS_TRIED, UnverifiedToken, VerifiedToken};
+use crate::trust::cache::{Key, Keyed};
 use crate::trust::{Caller, Trust, Unverified};
+use reply::{Origin, Reply};
 
 pub use edits::{Edits, withheld_trailers};
+pub use refusal::{DeniedRequest, MismatchedRequest, Refusal};
 
 /// When a client may come again whose token may be by a key that is not tried: when the set changes.
 const RETRY_WITH_FEWER_KEYS: Duration = Duration::from_secs(60);
@@ -80,55 +84,14 @@ pub enum Body<'a> {
     TooLarge,
 }
 
-/// Why a request was refused, and what an operator wants to know of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The reason: it decides the answer.
-    pub reason: Reason,
-    /// The resource that was asked for.
-    pub resource: ResourceId,
-    /// The issuer of the token, once it is known to be one of the resource's.
-    pub issuer: Option<IssuerId>,
-    /// What the configuration allows, where a comparison failed.
-    pub expected: Option<String>,
-    /// What was found in its place: from the token, escaped and cut.
-    pub found: Option<String>,
-    /// When the client may come again.
-    pub retry_after: Option<Duration>,
-    /// All scopes that the operation needs, where one is missing.
-    pub needs: Option<Vec<String>>,
-    /// How headers and body disagree, if that is the reason.
-    pub mismatch: Option<MismatchedRequest>,
-    /// The operation that is denied, where the request can be answered by an error of JSON-RPC.
-    pub denied: Option<DeniedRequest>,
-}
-
-/// A single request whose operation is denied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeniedRequest {
-    /// Its JSON-RPC id, to be repeated in the answer.
-    pub id: RequestId,
-    /// What it asks for, escaped and cut.
-    pub operation: String,
-}
-
-/// A request whose routing headers and body disagree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MismatchedRequest {
-    /// How.
-    pub mismatch: Mismatch,
-    /// Its JSON-RPC id, to be repeated in the answer.
-    pub id: Option<RequestId>,
-}
-
 /// Finds whom a request is for, from its path (and authority, where [`needs_authority`]) alone.
 pub fn route(config: &Config, path: Option<&[u8]>, authority: Authority<'_>) -> Route {
     if !config.enabled {
         return Route::Foreign;
     }
-    match (path, config.by_specificity.first()) {
-        (Some(path), _) => resource::route(config, path, authority),
-        (None, Some(resource)) => Route::Unclear(*resource, Reason::PathMissing),
+    match (path, config.resources.most_specific()) {
+        (Some(path), _) => config.resources.route(path, authority),
+        (None, Some(resource)) => Route::Unclear(resource, Reason::PathMissing),
         (None, None) => Route::Foreign,
     }
 }
@@ -690,7 +653,7 @@ impl Request<'_> {
     ) -> Result<VerifiedToken, Stop> {
         let Trust { keys, verifier, .. } = trust;
         let (kid, alg) = (token.unverified_kid(), token.algorithm());
-        let found = keys.find(self.config, id, kid, alg, arrived, self.now);
+        let found = keys.find(id, kid, alg, arrived, self.now);
         let unverified = |token: &UnverifiedToken<'_>, reason| Unverified {
             issuer: id,
             reason,

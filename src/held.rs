@@ -2,13 +2,9 @@
 
 pub mod bodies;
 
-use crate::config::IssuerId;
+use crate::ids::{IssuerId, StreamId};
 use crate::sorted::SortedMap;
 use crate::time::UnixNanos;
-
-/// The host's number for a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StreamId(pub u32);
 
 /// Requests that wait, each with what is needed to judge it again.
 ///

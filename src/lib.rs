@@ -5,7 +5,7 @@
 //!
 //! A request's way: [`gate::route`] finds its [`resource`] by path; [`gate::decide`] asks
 //! [`bearer`] for the token, [`token`] and [`keys`] whether it is good, and [`scope`], [`claim`] and
-//! [`mcp`] whether it is enough; [`reply`] writes the answer that [`reason`] calls for.
+//! [`mcp`] whether it is enough; [`gate::reply`] writes the answer that [`reason`] calls for.
 
 // Tests may name what they want and panic on the rest; other code must name every variant.
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm))]
@@ -17,12 +17,14 @@ pub mod evidence;
 pub mod gate;
 pub mod head;
 pub mod held;
+pub mod ids;
+pub mod jose;
 pub mod json;
 pub mod keys;
+pub mod lists;
 pub mod mcp;
 pub mod quota;
 pub mod reason;
-pub mod reply;
 pub mod resource;
 pub mod scope;
 pub mod sorted;

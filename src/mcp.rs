@@ -7,7 +7,6 @@
 
 mod body;
 pub mod encoding;
-pub mod lists;
 mod routing;
 #[cfg(test)]
 mod tests;

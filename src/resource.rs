@@ -7,18 +7,16 @@ pub mod path;
 mod tests;
 pub mod withheld;
 
-use std::sync::Arc;
-
-use crate::claim::{ClaimPath, ClaimRule};
-use crate::config::{Config, IssuerId, ResourceId};
+use crate::claim::{CallerFact, ClaimRule, IdentityHeader};
+use crate::ids::{IssuerId, ResourceId};
 use crate::mcp::{Needs, Operation, OperationRule};
 use crate::reason::Reason;
 use crate::scope::ScopeHierarchy;
 use crate::template::Template;
-use crate::trust::CallerFact;
 
+use crate::template::Bindings;
 use host::{Authority, Hosts};
-use path::{Bindings, PathMatch, PathPattern, RequestPath};
+use path::{PathMatch, PathPattern, RequestPath};
 
 /// Where RFC 9728 §3.1 puts a resource's metadata: between host and path.
 pub const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -79,15 +77,6 @@ impl Resource {
     }
 }
 
-/// A claim that is handed to the server in a header.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdentityHeader {
-    /// Where the value comes from.
-    pub claim: ClaimPath,
-    /// The header's name, in lower case.
-    pub name: Arc<str>,
-}
-
 /// Whom a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -103,106 +92,148 @@ pub enum Route {
     Unclear(ResourceId, Reason),
 }
 
-fn mirrored(config: &Config, path: &RequestPath<'_>, authority: Authority<'_>) -> Route {
-    let mut found = Route::Foreign;
-    for id in &config.by_specificity {
-        let Some(resource) = config.resource(*id) else {
-            continue;
-        };
-        let Some(mirror) = &resource.mirror else {
-            continue;
-        };
-        if resource.hosts.admits(authority) != Some(true) {
-            continue;
-        }
-        match mirror.request(path) {
-            Some(true) => return Route::Mirror(*id, Some(mirror.issuer)),
-            Some(false) => found = Route::Mirror(*id, None),
-            None => {}
-        }
-    }
-    found
+/// The resources of a configuration, and where they stand.
+#[derive(Debug)]
+pub struct Resources {
+    all: Vec<Resource>,
+    /// The most specific path first.
+    by_specificity: Vec<ResourceId>,
+    /// The paths at which resources stand: most requests have just such a one, and need not be taken
+    /// apart to know whose it is.
+    usual_paths: Vec<(String, ResourceId)>,
 }
 
-/// The paths at which resources stand: most requests have just such a one, and [`route`] need not
-/// take it apart to know whose it is.
-#[derive(Debug, Default)]
-pub struct UsualPaths(Vec<(String, ResourceId)>);
+impl std::ops::Deref for Resources {
+    type Target = [Resource];
 
-impl UsualPaths {
-    /// As these resources are placed where no authority is read.
-    pub fn of(config: &Config) -> Self {
-        let resources = config.resources.iter();
-        let usual = resources.filter_map(|resource| {
+    fn deref(&self) -> &[Resource] {
+        &self.all
+    }
+}
+
+impl Resources {
+    /// From resources whose ids are their places in the list.
+    pub fn new(all: Vec<Resource>) -> Self {
+        let mut by_specificity: Vec<ResourceId> = Vec::with_capacity(all.len());
+        let specificity = |id: &ResourceId| all.get(id.0).map(|one| one.pattern.specificity());
+        for id in (0..all.len()).map(ResourceId) {
+            let mut others = by_specificity.iter();
+            let at = others.position(|other| specificity(other) < specificity(&id));
+            by_specificity.insert(at.unwrap_or(by_specificity.len()), id);
+        }
+        let mut resources = Self {
+            all,
+            by_specificity,
+            usual_paths: Vec::new(),
+        };
+        resources.usual_paths = resources.usual();
+        resources
+    }
+
+    /// As resources are placed where no authority is read.
+    fn usual(&self) -> Vec<(String, ResourceId)> {
+        let usual = self.all.iter().filter_map(|resource| {
             let path = resource.pattern.literal()?;
-            let placed = place(config, path.as_bytes(), Authority::NotRead);
-            let Route::Protected(id, bindings) = placed else {
-                return None;
-            };
-            (bindings == Bindings::default()).then_some((path, id))
+            match self.place(path.as_bytes(), Authority::NotRead) {
+                Route::Protected(id, bindings) => {
+                    (bindings == Bindings::default()).then_some((path, id))
+                }
+                Route::Foreign | Route::Metadata(..) | Route::Mirror(..) | Route::Unclear(..) => {
+                    None
+                }
+            }
         });
-        Self(usual.collect())
+        usual.collect()
     }
 
-    fn get(&self, path: &[u8]) -> Option<ResourceId> {
-        let mut usual = self.0.iter();
-        usual
-            .find(|(usual, _)| usual.as_bytes() == path)
-            .map(|(_, id)| *id)
+    /// The resource with this place.
+    pub fn by_id(&self, id: ResourceId) -> Option<&Resource> {
+        self.all.get(id.0)
     }
-}
 
-/// Finds whom a request is for. `authority` is looked at where a resource has `hosts`.
-///
-/// Of several resources the most specific one wins; one reading of the path that might belong to
-/// any resource makes the whole request unclear.
-pub fn route(config: &Config, path: &[u8], authority: Authority<'_>) -> Route {
-    match config.usual_paths.get(path) {
-        Some(id) if authority == Authority::NotRead => Route::Protected(id, Bindings::default()),
-        Some(_) | None => place(config, path, authority),
+    /// The resource that a request is for of which nothing is known.
+    pub fn most_specific(&self) -> Option<ResourceId> {
+        self.by_specificity.first().copied()
     }
-}
 
-fn place(config: &Config, path: &[u8], authority: Authority<'_>) -> Route {
-    let path = &RequestPath::new(path);
-    let served = |id: &ResourceId| config.resource(*id).map(|resource| (*id, resource));
-    for (id, resource) in config.by_specificity.iter().filter_map(served) {
-        if resource.hosts.admits(authority) == Some(true)
-            && let Some(bindings) = resource.metadata.request(path, config.resources.len() == 1)
-        {
-            return Route::Metadata(id, bindings);
-        }
-    }
-    let mirrored = mirrored(config, path, authority);
-    if mirrored != Route::Foreign {
-        return mirrored;
-    }
-    let mut found = Route::Foreign;
-    let mut is_suffixed = None;
-    for (id, resource) in config.by_specificity.iter().filter_map(served) {
-        let admitted = resource.hosts.admits(authority);
-        let (bindings, suffixed) = match path.matches(&resource.pattern) {
-            PathMatch::None => continue,
-            PathMatch::Exact(_) | PathMatch::Suffixed(_) | PathMatch::Ambiguous
-                if admitted == Some(false) =>
-            {
+    fn mirrored(&self, path: &RequestPath<'_>, authority: Authority<'_>) -> Route {
+        let mut found = Route::Foreign;
+        for id in &self.by_specificity {
+            let Some(resource) = self.by_id(*id) else {
+                continue;
+            };
+            let Some(mirror) = &resource.mirror else {
+                continue;
+            };
+            if resource.hosts.admits(authority) != Some(true) {
                 continue;
             }
-            PathMatch::Ambiguous => return Route::Unclear(id, Reason::PathAmbiguous),
-            PathMatch::Exact(_) | PathMatch::Suffixed(_) if admitted.is_none() => {
-                return Route::Unclear(id, Reason::HostInvalid);
+            match mirror.request(path) {
+                Some(true) => return Route::Mirror(*id, Some(mirror.issuer)),
+                Some(false) => found = Route::Mirror(*id, None),
+                None => {}
             }
-            PathMatch::Exact(bindings) => (bindings, None),
-            PathMatch::Suffixed(bindings) => (bindings, Some(resource.pattern.specificity())),
-        };
-        // `/v1.1` is its own resource beside `/v1`, but `/mcp.json` is nobody's beside `/` and `/mcp`.
-        let is_named = suffixed.is_none() && is_suffixed == Some(resource.pattern.specificity());
-        if found == Route::Foreign || is_named {
-            found = Route::Protected(id, bindings);
-            is_suffixed = suffixed;
-        } else if is_suffixed.is_some() {
-            return Route::Unclear(id, Reason::PathAmbiguous);
+        }
+        found
+    }
+
+    /// Finds whom a request is for. `authority` is looked at where a resource has `hosts`.
+    ///
+    /// Of several resources the most specific one wins; one reading of the path that might belong to
+    /// any resource makes the whole request unclear.
+    pub fn route(&self, path: &[u8], authority: Authority<'_>) -> Route {
+        let mut usual = self.usual_paths.iter();
+        let usual = usual.find(|(usual, _)| usual.as_bytes() == path);
+        match usual.map(|(_, id)| *id) {
+            Some(id) if authority == Authority::NotRead => {
+                Route::Protected(id, Bindings::default())
+            }
+            Some(_) | None => self.place(path, authority),
         }
     }
-    found
+
+    fn place(&self, path: &[u8], authority: Authority<'_>) -> Route {
+        let path = &RequestPath::new(path);
+        let served = |id: &ResourceId| self.by_id(*id).map(|resource| (*id, resource));
+        for (id, resource) in self.by_specificity.iter().filter_map(served) {
+            if resource.hosts.admits(authority) == Some(true)
+                && let Some(bindings) = resource.metadata.request(path, self.all.len() == 1)
+            {
+                return Route::Metadata(id, bindings);
+            }
+        }
+        let mirrored = self.mirrored(path, authority);
+        if mirrored != Route::Foreign {
+            return mirrored;
+        }
+        let mut found = Route::Foreign;
+        let mut is_suffixed = None;
+        for (id, resource) in self.by_specificity.iter().filter_map(served) {
+            let admitted = resource.hosts.admits(authority);
+            let (bindings, suffixed) = match path.matches(&resource.pattern) {
+                PathMatch::None => continue,
+                PathMatch::Exact(_) | PathMatch::Suffixed(_) | PathMatch::Ambiguous
+                    if admitted == Some(false) =>
+                {
+                    continue;
+                }
+                PathMatch::Ambiguous => return Route::Unclear(id, Reason::PathAmbiguous),
+                PathMatch::Exact(_) | PathMatch::Suffixed(_) if admitted.is_none() => {
+                    return Route::Unclear(id, Reason::HostInvalid);
+                }
+                PathMatch::Exact(bindings) => (bindings, None),
+                PathMatch::Suffixed(bindings) => (bindings, Some(resource.pattern.specificity())),
+            };
+            // `/v1.1` is its own resource beside `/v1`, but `/mcp.json` is nobody's beside `/` and `/mcp`.
+            let is_named =
+                suffixed.is_none() && is_suffixed == Some(resource.pattern.specificity());
+            if found == Route::Foreign || is_named {
+                found = Route::Protected(id, bindings);
+                is_suffixed = suffixed;
+            } else if is_suffixed.is_some() {
+                return Route::Unclear(id, Reason::PathAmbiguous);
+            }
+        }
+        found
+    }
 }

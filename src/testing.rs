@@ -13,7 +13,7 @@ use superboring::mldsa;
 use superboring::pkey::{PKey, Private};
 use superboring::rsa::Padding;
 
-use crate::token::signature::Algorithm;
+use crate::jose::signature::Algorithm;
 
 /// Which of the two fixed keys of each kind signs: the one in [`key_set`], or a stranger's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! token lives, its key is in the issuer's set, and that set is not too old. Both memories are
 //! bounded, and neither can push the other out: a flood of forged tokens costs good ones nothing.
 
+pub mod cache;
 #[cfg(test)]
 mod tests;
 
@@ -15,18 +16,19 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::claim::{self, ClaimRule};
-use crate::config::{Config, IssuerId};
+use crate::claim::{self, CallerFact, ClaimRule};
+use crate::config::Config;
 use crate::evidence::escaped;
+use crate::ids::IssuerId;
+use crate::jose::jwk::KeyId;
+use crate::jose::signature::SignatureVerifier;
 use crate::keys::Keys;
-use crate::keys::jwk::KeyId;
 use crate::reason::Reason;
 use crate::resource::Resource;
-use crate::resource::path::Bindings;
+use crate::template::Bindings;
 use crate::time::UnixNanos;
 use crate::token::Claims;
-use crate::token::cache::{Bounds, Cache, Key, Keyed};
-use crate::token::signature::SignatureVerifier;
+use crate::trust::cache::{Bounds, Cache, Key, Keyed};
 
 /// How many tokens with a wrong signature are remembered, and for how long.
 const FORGED: Bounds = Bounds {
@@ -110,48 +112,6 @@ impl RefusedClaim {
         Self {
             expected: format!("{}: {}", rule.claim, values.join(" ")),
             found,
-        }
-    }
-}
-
-/// What filter state says of the caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallerFact {
-    /// `sub`
-    Subject,
-    /// `client_id`, or `azp` where there is none.
-    Client,
-    /// `iss`
-    Issuer,
-    /// The scopes, with spaces between them.
-    Scopes,
-}
-
-impl CallerFact {
-    /// Every fact.
-    pub const ALL: [Self; 4] = [Self::Subject, Self::Client, Self::Issuer, Self::Scopes];
-
-    /// Its name in filter state, behind `wasm.`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Subject => "mcp_auth_subject",
-            Self::Client => "mcp_auth_client",
-            Self::Issuer => "mcp_auth_issuer",
-            Self::Scopes => "mcp_auth_scopes",
-        }
-    }
-
-    /// Its value, percent-encoded, if the token says so; a name that is empty is none.
-    fn of(self, claims: &Claims) -> Option<String> {
-        let text = |name| {
-            let text = claims.string(name).filter(|text| !text.is_empty())?;
-            Some(claim::encode(&text))
-        };
-        match self {
-            Self::Subject => text("sub"),
-            Self::Client => text("client_id").or_else(|| text("azp")),
-            Self::Issuer => text("iss"),
-            Self::Scopes => Some(claim::encode(&claims.scopes().join(" "))),
         }
     }
 }

@@ -8,7 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mcp_auth_filter::config::{Config, KeySource, Mode, RemoteKeys};
+use mcp_auth_filter::config::{Config, Mode};
+use mcp_auth_filter::keys::{KeySource, RemoteKeys};
 use mcp_auth_filter::mcp::Needs;
 use mcp_auth_filter::resource::host::Hosts;
 use serde_json::Value;

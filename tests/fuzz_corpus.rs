@@ -14,7 +14,7 @@ use std::fs;
 use std::path::Path;
 
 // For the fixed keys, which `fuzz` shares with the unit tests.
-use mcp_auth_filter::token;
+use mcp_auth_filter::jose;
 
 #[test]
 fn the_corpus_breaks_no_promise() {

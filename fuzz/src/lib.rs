@@ -16,20 +16,22 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mcp_auth_filter::bearer::{self, Credentials};
-use mcp_auth_filter::config::{Config, IssuerId, Mode, ResourceId};
+use mcp_auth_filter::config::{Config, Mode};
+use mcp_auth_filter::gate::reply::{self, Origin, Reply};
 use mcp_auth_filter::gate::{self, Decision, Edits, Refusal};
 use mcp_auth_filter::head::Head;
+use mcp_auth_filter::ids::{IssuerId, ResourceId};
+use mcp_auth_filter::jose;
+use mcp_auth_filter::jose::jwk::{KeySet, Lookup};
+use mcp_auth_filter::jose::signature::{Algorithm, Portable};
 use mcp_auth_filter::keys::Keys;
-use mcp_auth_filter::keys::jwk::{KeySet, Lookup};
 use mcp_auth_filter::mcp::{self, Messages};
 use mcp_auth_filter::reason::{Challenge, Reason};
-use mcp_auth_filter::reply::{self, Origin, Reply};
 use mcp_auth_filter::resource::Route;
 use mcp_auth_filter::resource::host::Authority;
-use mcp_auth_filter::resource::path::{Bindings, PathMatch, PathPattern, RequestPath};
+use mcp_auth_filter::resource::path::{PathMatch, PathPattern, RequestPath};
+use mcp_auth_filter::template::Bindings;
 use mcp_auth_filter::time::UnixNanos;
-use mcp_auth_filter::token;
-use mcp_auth_filter::token::signature::{Algorithm, Portable};
 use mcp_auth_filter::token::{TokenPolicy, TokenType, UnverifiedToken};
 use mcp_auth_filter::trust::Trust;
 use serde_json::{Value, json};
@@ -184,7 +186,6 @@ pub fn configuration(input: &[u8]) {
         _ => panic!("accepted and refused"),
     };
     assert!(!config.issuers.is_empty() && !config.resources.is_empty());
-    assert_eq!(config.by_specificity.len(), config.resources.len());
     for (at, resource) in config.resources.iter().enumerate() {
         let path: String = resource
             .pattern
@@ -391,7 +392,7 @@ pub fn decision(input: &[u8]) {
     let route = gate::route(config, path, authority);
     assert_eq!(route, gate::route(config, path, authority));
 
-    let keys = Keys::new(config, now, 0);
+    let keys = Keys::new(config.key_sources(), now, 0);
     let mut trust = Trust::new(config, keys, Box::new(Portable));
     let decision = gate::decide(config, &route, &head, &mut trust, now, now);
     // What is remembered says the same.

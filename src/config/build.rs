@@ -10,33 +10,26 @@ mod resource;
 
 use super::raw;
 use super::words::quoted;
-use super::{Config, Issuer, Limits, Mode, ResourceId};
+use super::{Config, Issuer, Limits, Mode};
 use crate::resource::host::Hosts;
-use crate::resource::{Resource, UsualPaths};
+use crate::resource::{Resource, Resources};
 use checks::{Result, seconds, size, value};
-
-#[cfg(not(target_family = "wasm"))]
-pub(super) use headers::{RESERVED_HEADERS, RESERVED_PREFIXES};
 
 pub(super) fn config(raw: raw::Config) -> Result<Config> {
     let mut warnings = Vec::new();
     let issuers = issuers(raw.issuers, &mut warnings)?;
     let resources = resources(raw.resources, &issuers, &mut warnings)?;
-    let mut config = Config {
+    Ok(Config {
         enabled: raw.enabled,
         mode: match raw.mode {
             raw::Mode::Enforce => Mode::Enforce,
             raw::Mode::Observe => Mode::Observe,
         },
         limits: limits(&raw.limits)?,
-        by_specificity: by_specificity(&resources),
         issuers,
-        resources,
-        usual_paths: UsualPaths::default(),
+        resources: Resources::new(resources),
         warnings,
-    };
-    config.usual_paths = UsualPaths::of(&config);
-    Ok(config)
+    })
 }
 
 fn issuers(raw: Vec<raw::Issuer>, warnings: &mut Vec<String>) -> Result<Vec<Issuer>> {
@@ -86,18 +79,6 @@ fn resources(
     }
     advice::resources_apart(&resources, warnings);
     Ok(resources)
-}
-
-/// The resources, the most specific path first.
-fn by_specificity(resources: &[Resource]) -> Vec<ResourceId> {
-    let specificity = |id: &ResourceId| resources.get(id.0).map(|one| one.pattern.specificity());
-    let mut sorted = Vec::with_capacity(resources.len());
-    for id in (0..resources.len()).map(ResourceId) {
-        let mut others = sorted.iter();
-        let at = others.position(|other| specificity(other) < specificity(&id));
-        sorted.insert(at.unwrap_or(sorted.len()), id);
-    }
-    sorted
 }
 
 fn limits(raw: &raw::Limits) -> Result<Limits> {

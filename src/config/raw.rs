@@ -353,3 +353,25 @@ pub(super) enum FilterState {
 const fn yes() -> bool {
     true
 }
+
+#[cfg(not(target_family = "wasm"))]
+impl<const DEFAULT: u64, const MIN: u64, const MAX: u64> schemars::JsonSchema
+    for Number<DEFAULT, MIN, MAX>
+{
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Number".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": ["integer", "null"],
+            "minimum": MIN,
+            "maximum": MAX,
+            "default": DEFAULT,
+        })
+    }
+}

@@ -3,16 +3,13 @@
 //! It never refuses what [`super::build`] accepts. What it cannot say (that issuers differ, that a
 //! key is sound) is left to `mcp-auth check`.
 
-use std::borrow::Cow;
-
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::build::{RESERVED_HEADERS, RESERVED_PREFIXES};
-use super::raw::{self, Number};
-use crate::token::signature::Algorithm;
+use super::reserved::{RESERVED_HEADERS, RESERVED_PREFIXES};
+use crate::jose::signature::Algorithm;
 
 /// An http(s) URL without user name, query, and fragment, its host in lower case.
 pub(super) const IDENTIFIER: &str = r"^https?://[^\s/?#@A-Z%]+(/[^\s?#]*)?$";
@@ -34,12 +31,12 @@ pub(super) const NOT_BLANK: &str = r"\S";
 /// Visible ASCII.
 pub(super) const VISIBLE: &str = r"^[!-~]+$";
 
-/// JSON Schema of draft 2020-12.
-pub(super) fn schema() -> Value {
+/// The JSON Schema (draft 2020-12) of a configuration as it is written.
+pub(super) fn of<T: JsonSchema>() -> Value {
     SchemaSettings::draft2020_12()
         .with_transform(RecursiveTransform(unwrap_lines))
         .into_generator()
-        .into_root_schema_for::<raw::Config>()
+        .into_root_schema_for::<T>()
         .to_value()
 }
 
@@ -47,25 +44,6 @@ pub(super) fn schema() -> Value {
 fn unwrap_lines(schema: &mut Schema) {
     if let Some(Value::String(text)) = schema.get_mut("description") {
         *text = text.replace('\n', " ");
-    }
-}
-
-impl<const DEFAULT: u64, const MIN: u64, const MAX: u64> JsonSchema for Number<DEFAULT, MIN, MAX> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Number".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": ["integer", "null"],
-            "minimum": MIN,
-            "maximum": MAX,
-            "default": DEFAULT,
-        })
     }
 }
 

@@ -7,6 +7,7 @@ mod silent;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::keys::KeyTimings;
 
 fn smallest() -> Value {
     json!({

@@ -9,13 +9,13 @@ use log::error;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType};
 
-use super::{protobuf, raw};
+use super::{abi, protobuf};
 use crate::gate::Edits;
+use crate::gate::reply::Reply;
 use crate::head::Head;
+use crate::jose::signature::host::HostCheck;
 use crate::keys::{Fetch, FetchOutcome, MAX_RESPONSE_BYTES, SharedEntry};
-use crate::reply::Reply;
 use crate::time::UnixNanos;
-use crate::token::signature::host::HostCheck;
 
 /// The host failed, or refused a call.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(super) enum Mark {
 }
 
 pub(super) fn now() -> Result<UnixNanos> {
-    raw::time().map(UnixNanos::from_nanos)
+    abi::time().map(UnixNanos::from_nanos)
 }
 
 pub(super) fn configuration() -> Result<Vec<u8>> {
@@ -50,7 +50,7 @@ pub(super) fn configuration() -> Result<Vec<u8>> {
 
 /// A single request header: for the path, and the authority where hosts matter.
 pub(super) fn request_header(name: &str) -> Result<Option<Vec<u8>>> {
-    raw::header(MapType::HttpRequestHeaders, name)
+    abi::header(MapType::HttpRequestHeaders, name)
 }
 
 /// All request headers, and whether nothing follows them.
@@ -61,21 +61,21 @@ pub(super) fn request_head(ends: bool) -> Result<Head> {
 /// Takes those of a request's trailers away that `which` names, within their callback.
 pub(super) fn remove_trailers(which: impl FnOnce(&Head) -> Vec<String>) -> Result<()> {
     for name in which(&head(MapType::HttpRequestTrailers)?) {
-        raw::remove_header(MapType::HttpRequestTrailers, &name)?;
+        abi::remove_header(MapType::HttpRequestTrailers, &name)?;
     }
     Ok(())
 }
 
 pub(super) fn edit_request(edits: &Edits) -> Result<()> {
     for name in &edits.remove {
-        raw::remove_header(MapType::HttpRequestHeaders, name)?;
+        abi::remove_header(MapType::HttpRequestHeaders, name)?;
     }
     for (fact, value) in edits.facts() {
-        raw::set_property(fact, value.as_bytes())?;
+        abi::set_property(fact, value.as_bytes())?;
     }
     // Added, not replaced: Envoy need not look for a header that is known not to be there.
     for (name, value) in edits.headers() {
-        raw::add_header(MapType::HttpRequestHeaders, name, value.as_bytes())?;
+        abi::add_header(MapType::HttpRequestHeaders, name, value.as_bytes())?;
     }
     Ok(())
 }
@@ -88,12 +88,12 @@ pub(super) fn mark(mark: Mark) -> Result<()> {
         Mark::Observe => b"observe",
         Mark::Off => b"off",
     };
-    raw::set_property("mcp_auth", value)
+    abi::set_property("mcp_auth", value)
 }
 
 /// Why a request was, or in observe mode would have been, refused: for access logs.
 pub(super) fn mark_reason(reason: &str) {
-    if raw::set_property("mcp_auth_reason", reason.as_bytes()).is_err() {
+    if abi::set_property("mcp_auth_reason", reason.as_bytes()).is_err() {
         error!("the host refused filter state for a reason");
     }
 }
@@ -166,11 +166,11 @@ pub(super) fn fetch_outcome(headers: usize, body_bytes: usize) -> FetchOutcome {
     if body_bytes > MAX_RESPONSE_BYTES {
         return FetchOutcome::TooLarge;
     }
-    let status = raw::header(MapType::HttpCallResponseHeaders, ":status")
+    let status = abi::header(MapType::HttpCallResponseHeaders, ":status")
         .ok()
         .flatten()
         .and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
-    let cache_control = raw::header(MapType::HttpCallResponseHeaders, "cache-control")
+    let cache_control = abi::header(MapType::HttpCallResponseHeaders, "cache-control")
         .ok()
         .flatten()
         .unwrap_or_default();
@@ -213,12 +213,12 @@ pub(super) fn response_head() -> Result<Head> {
 }
 
 fn head(map: MapType) -> Result<Head> {
-    Head::from_pairs(raw::header_map(map)?).ok_or(HostError)
+    Head::from_pairs(abi::header_map(map)?).ok_or(HostError)
 }
 
 pub(super) fn remove_response_headers(names: &[&str]) {
     for name in names {
-        if raw::remove_header(MapType::HttpResponseHeaders, name).is_err() {
+        if abi::remove_header(MapType::HttpResponseHeaders, name).is_err() {
             error!("the host did not remove a response header");
         }
     }

@@ -3,8 +3,9 @@
 //! `stats_tags` take apart.
 
 use super::host;
-use crate::config::{Config, IssuerId, ResourceId};
+use crate::config::Config;
 use crate::gate::Decision;
+use crate::ids::{IssuerId, ResourceId};
 use crate::keys::{Event, KeyStatus};
 use crate::reason::Reason;
 use crate::sorted::SortedMap;

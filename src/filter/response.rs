@@ -7,10 +7,10 @@ use log::warn;
 
 use super::host::{self, HostError};
 use super::worker::Worker;
-use crate::config::ResourceId;
 use crate::gate::Edits;
-use crate::held::StreamId;
-use crate::mcp::lists::{Lists, Response, Unreadable};
+use crate::ids::ResourceId;
+use crate::ids::StreamId;
+use crate::lists::{Lists, Response, Unreadable};
 use crate::resource::Route;
 
 /// What is to be done to a response.

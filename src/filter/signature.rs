@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use log::{info, warn};
 
 use super::host;
+use crate::jose::signature::host::{HostCheck, is_sound};
+use crate::jose::signature::{Algorithm, Portable, PublicKey, SignatureVerifier};
 use crate::sorted::SortedMap;
-use crate::token::signature::host::{HostCheck, is_sound};
-use crate::token::signature::{Algorithm, Portable, PublicKey, SignatureVerifier};
 
 /// Set to `portable` in the environment of the VM, no signature is left to the host.
 const SWITCH: &str = "MCP_AUTH_SIGNATURES";

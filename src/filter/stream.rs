@@ -11,7 +11,7 @@ use super::host;
 use super::response::Part;
 use super::root::Shared;
 use super::worker::{Phase, Worker};
-use crate::held::StreamId;
+use crate::ids::StreamId;
 use crate::reason::Reason;
 
 pub(super) struct Stream {
@@ -137,7 +137,7 @@ impl HttpContext for Stream {
 fn refuse_unconfigured() {
     error!("a request came without a configuration: it is refused");
     host::mark_reason(Reason::Internal.label());
-    if host::send(&crate::reply::internal()).is_err() {
+    if host::send(&crate::gate::reply::internal()).is_err() {
         error!("the host did not send a response; the request stays stopped");
     }
 }

@@ -13,11 +13,14 @@ use super::metrics::Metrics;
 use super::refusals::RefusalLog;
 use super::response::Expected;
 use super::signature::HostVerifier;
-use crate::config::{Config, IssuerId, KeySource};
+use crate::config::Config;
 use crate::evidence::escaped;
 use crate::gate::{self, Decision};
 use crate::head::Head;
-use crate::held::{Due, Full, Held, StreamId};
+use crate::held::{Due, Full, Held};
+use crate::ids::IssuerId;
+use crate::ids::StreamId;
+use crate::keys::KeySource;
 use crate::keys::{Command, Event, FetchId, FetchOutcome, Keys};
 use crate::reason::Reason;
 use crate::resource::Route;
@@ -84,9 +87,9 @@ impl Worker {
         // The standard library's only source of randomness: no two workers are alike.
         let worker = RandomState::new().build_hasher().finish();
         let keys = if host::has_own_shared_data() {
-            Keys::sharing(&config, now, worker)
+            Keys::sharing(config.key_sources(), now, worker)
         } else {
-            Keys::new(&config, now, worker)
+            Keys::new(config.key_sources(), now, worker)
         };
         Self {
             root,
@@ -448,7 +451,7 @@ impl Worker {
         phase.set(Phase::Forwarded);
     }
 
-    fn send(&self, reply: &crate::reply::Reply) {
+    fn send(&self, reply: &crate::gate::reply::Reply) {
         if host::send(reply).is_err() {
             error!("the host did not send a response; the request stays stopped");
         }
@@ -460,7 +463,7 @@ impl Worker {
         self.metrics.count_internal();
         host::mark_reason(Reason::Internal.label());
         error!("a host call failed: the request is refused");
-        self.send(&crate::reply::internal());
+        self.send(&crate::gate::reply::internal());
     }
 
     /// Runs `act` in the context of a stream, then returns to the root's.

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::Request;
+use super::reply;
 use crate::config::{Config, Mode};
 use crate::head::Head;
-use crate::mcp::lists::Lists;
-use crate::reply;
+use crate::lists::Lists;
 use crate::resource::withheld::folds_to;
 use crate::trust::Caller;
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::{Refusal, Request};
 use crate::bearer;
-use crate::config::{Issuer, IssuerId};
+use crate::config::Issuer;
 use crate::evidence::{escaped, escaped_bytes};
+use crate::ids::IssuerId;
 use crate::reason::Reason;
 use crate::time::UnixNanos;
 use crate::token::{Check, Claims, TokenPolicy, TokenType, Unreadable, UnverifiedToken};

@@ -5,9 +5,9 @@ mod evidence;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::jose::signature::Portable;
 use crate::reason::{Challenge, Fault};
 use crate::testing;
-use crate::token::signature::Portable;
 
 const NOW: UnixNanos = UnixNanos::from_secs(1_800_000_000);
 const ISSUER: &str = "https://auth.example.com";
@@ -158,7 +158,11 @@ impl Case {
 }
 
 fn trust(config: &Config) -> Trust {
-    Trust::new(config, Keys::new(config, NOW, 0), Box::new(Portable))
+    Trust::new(
+        config,
+        Keys::new(config.key_sources(), NOW, 0),
+        Box::new(Portable),
+    )
 }
 
 fn header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {

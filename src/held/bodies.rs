@@ -1,6 +1,6 @@
 //! Bodies that are held until their request is decided: bounded in all, and each in time.
 
-use super::StreamId;
+use crate::ids::StreamId;
 use crate::sorted::SortedMap;
 use crate::time::UnixNanos;
 

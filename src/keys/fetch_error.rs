@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::MAX_RESPONSE_BYTES;
 use super::discovery::DiscoveryError;
-use super::jwk::KeySetError;
 use crate::evidence::escaped;
+use crate::jose::jwk::KeySetError;
 use crate::url::HttpUrl;
 
 /// Why a fetch brought no keys.

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::backoff;
 use super::discovery::WellKnown;
-use super::jwk::{KeyId, KeySet, Lookup};
 use super::refused::RefusedKeys;
 use super::{Doubt, Event, FetchError, FetchId, Found, Outbox};
-use crate::config::RemoteKeys;
+use crate::jose::jwk::{KeyId, KeySet, Lookup};
+use crate::jose::signature::Algorithm;
+use crate::keys::RemoteKeys;
 use crate::reason::Reason;
 use crate::time::UnixNanos;
-use crate::token::signature::Algorithm;
 use crate::url::HttpUrl;
 
 use sharing::Sharing;

@@ -9,7 +9,7 @@ use super::backoff::{self, CALLBACK_GRACE};
 use super::discovery::{self, WellKnown};
 use super::shared::FOLLOW;
 use super::{Event, FetchError, FetchId, FetchOutcome, Outbox, fetch_error};
-use crate::config::RemoteKeys;
+use crate::keys::RemoteKeys;
 use crate::time::UnixNanos;
 
 use sharing::Sharing;

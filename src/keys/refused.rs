@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::jose::signature::Algorithm;
 use crate::time::UnixNanos;
-use crate::token::signature::Algorithm;
 
 /// How many are remembered; the oldest make room.
 const MOST: usize = 64;

@@ -11,7 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::MAX_RESPONSE_BYTES;
-use crate::config::{IssuerId, RemoteKeys};
+use crate::ids::IssuerId;
+use crate::keys::RemoteKeys;
 use crate::time::UnixNanos;
 
 /// How often a worker looks while another one fetches.

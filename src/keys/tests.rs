@@ -40,7 +40,6 @@ fn status(status: u16) -> FetchOutcome {
 }
 
 struct World {
-    config: Config,
     keys: Keys,
     now: UnixNanos,
 }
@@ -60,12 +59,8 @@ impl World {
             "resources": [{"resource": "https://mcp.example.com/mcp"}],
         });
         let config = Config::parse(json.to_string().as_bytes()).unwrap();
-        let keys = Keys::new(&config, START, 7);
-        Self {
-            config,
-            keys,
-            now: START,
-        }
+        let keys = Keys::new(config.key_sources(), START, 7);
+        Self { keys, now: START }
     }
 
     fn with_uri() -> Self {
@@ -107,14 +102,10 @@ impl World {
 
     /// For a request that arrived earlier, and has waited.
     fn find_since(&mut self, kid: &str, arrived: UnixNanos) -> Seen {
-        match self.keys.find(
-            &self.config,
-            ISSUER,
-            Some(kid),
-            Algorithm::EdDsa,
-            arrived,
-            self.now,
-        ) {
+        match self
+            .keys
+            .find(ISSUER, Some(kid), Algorithm::EdDsa, arrived, self.now)
+        {
             Found::Keys(keys) => {
                 assert!(!keys.is_empty());
                 Seen::Known
@@ -192,7 +183,7 @@ fn the_kill_switch_stops_fetches_too() {
         "resources": [{"resource": "https://mcp.example.com/mcp"}],
     });
     let config = Config::parse(json.to_string().as_bytes()).unwrap();
-    let mut keys = Keys::new(&config, START, 7);
+    let mut keys = Keys::new(config.key_sources(), START, 7);
     keys.handle_tick(START);
     assert_eq!(keys.next_command(), None);
     assert_eq!(keys.poll_timeout(), None);

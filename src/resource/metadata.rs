@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::WELL_KNOWN;
-use super::path::{Bindings, PathPattern, RequestPath};
-use crate::config::IssuerId;
+use super::path::{PathPattern, RequestPath};
+use crate::ids::IssuerId;
+use crate::template::Bindings;
 use crate::template::Template;
 
 /// A resource's metadata, built once.

@@ -16,6 +16,8 @@ mod undone;
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::template::Bindings;
+
 /// The longest value of a variable, in bytes.
 const MAX_VALUE_BYTES: usize = 128;
 
@@ -58,40 +60,6 @@ impl fmt::Display for PatternError {
             Self::Variable(segment) => write!(f, "{segment:?} is neither a segment nor a variable"),
             Self::RepeatedVariable(name) => write!(f, "it has {{{name}}} twice"),
         }
-    }
-}
-
-/// What the variables of a pattern stand for in a request: each of 1 to 128 characters out of
-/// `A-Z a-z 0-9 - . _ ~` (RFC 3986 §2.3), so that it can stand in a URL, a header, and in JSON.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Bindings(Vec<(String, String)>);
-
-impl Bindings {
-    /// The value of a variable.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(other, _)| other == name)
-            .map(|(_, value)| value.as_str())
-    }
-
-    /// How many bytes they take.
-    pub fn bytes(&self) -> usize {
-        self.0
-            .iter()
-            .map(|(name, value)| name.len().saturating_add(value.len()))
-            .fold(0, usize::saturating_add)
-    }
-}
-
-impl<'a> FromIterator<(&'a str, &'a str)> for Bindings {
-    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(values: I) -> Self {
-        let values = values.into_iter();
-        Self(
-            values
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
-        )
     }
 }
 

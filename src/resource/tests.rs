@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::config::Config;
 
 fn config(resources: serde_json::Value) -> Config {
     let config = json!({
@@ -13,7 +14,10 @@ fn config(resources: serde_json::Value) -> Config {
 }
 
 fn routed(config: &Config, path: &str, host: &str) -> String {
-    match route(config, path.as_bytes(), Authority::Present(host.as_bytes())) {
+    match config
+        .resources
+        .route(path.as_bytes(), Authority::Present(host.as_bytes()))
+    {
         Route::Foreign => "foreign".to_owned(),
         Route::Metadata(id, _) => format!("metadata {}", id.0),
         Route::Mirror(id, Some(_)) => format!("mirror {}", id.0),
@@ -145,7 +149,7 @@ fn metadata_follows_the_request() {
         "documentation": "https://docs.example.com",
     }]));
     let path = b"/.well-known/oauth-protected-resource/t/acme/mcp";
-    let Route::Metadata(id, bindings) = route(&config, path, Authority::NotRead) else {
+    let Route::Metadata(id, bindings) = config.resources.route(path, Authority::NotRead) else {
         panic!("the path is that of the metadata");
     };
     let metadata = &config.resource(id).unwrap().metadata;
@@ -217,8 +221,8 @@ fn usual_paths_are_placed_as_all_others() {
     ]));
     let expected = ["/", "/a", "/a/b", "/x/.well-known/y"];
     let usual: Vec<&str> = config
+        .resources
         .usual_paths
-        .0
         .iter()
         .map(|(path, _)| &**path)
         .collect();
@@ -226,8 +230,8 @@ fn usual_paths_are_placed_as_all_others() {
     assert_eq!(usual, expected);
     for path in [&expected[..], &["/a/", "/b", "/c/b", "/a?b", "/a//b", ""]].concat() {
         let path = path.as_bytes();
-        let placed = place(&config, path, Authority::NotRead);
-        assert_eq!(route(&config, path, Authority::NotRead), placed);
+        let placed = config.resources.place(path, Authority::NotRead);
+        assert_eq!(config.resources.route(path, Authority::NotRead), placed);
     }
 }
 
@@ -237,7 +241,7 @@ fn hosts_leave_no_path_usual() {
         {"resource": "https://one.example.com/mcp", "hosts": ["one.example.com"]},
         {"resource": "https://two.example.com/mcp", "hosts": ["two.example.com"]},
     ]));
-    assert_eq!(config.usual_paths.0, []);
+    assert_eq!(config.resources.usual_paths, []);
     assert_eq!(routed(&config, "/mcp", "one.example.com"), "protected 0");
     assert_eq!(routed(&config, "/mcp", "two.example.com"), "protected 1");
     assert_eq!(routed(&config, "/mcp", "three.example.com"), "foreign");

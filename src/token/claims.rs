@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::{TokenPolicy, purpose};
+use super::TokenPolicy;
 use crate::json::{Object, Raw, Text};
 use crate::reason::Reason;
 use crate::scope::is_scope_token;
@@ -190,11 +190,6 @@ impl Claims {
             (Some(max), Some(issued_at)) => self.expires_at.since(issued_at) <= max,
             (Some(_), None) => false,
         }
-    }
-
-    /// The claim that says it is no token for access, if one does.
-    pub fn other_purpose(&self) -> Option<&'static str> {
-        purpose::other_than_access(self)
     }
 
     /// The members of `cnf`, of which each may bind it: for logs.

@@ -14,11 +14,13 @@ const CLAIMS: [&str; 5] = ["token_use", "typ", "tokenType", "token_type", "type"
 /// Letters in a row that no name of an access token has.
 const TELLTALES: [&str; 3] = ["refresh", "offline", "logout"];
 
-/// The first claim that says it is no token for access.
-pub(super) fn other_than_access(claims: &Claims) -> Option<&'static str> {
-    CLAIMS
-        .into_iter()
-        .find(|name| claims.texts(name).iter().any(|text| names_another(text)))
+impl Claims {
+    /// The first claim that says it is no token for access, if one does.
+    pub fn other_purpose(&self) -> Option<&'static str> {
+        CLAIMS
+            .into_iter()
+            .find(|name| self.texts(name).iter().any(|text| names_another(text)))
+    }
 }
 
 fn names_another(text: &str) -> bool {

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::keys::jwk::{KeySet, Lookup};
+use crate::jose::jwk::{KeySet, Lookup};
+use crate::jose::signature::Portable;
 use crate::testing::{self, Signer};
-use crate::token::signature::Portable;
 
 const NOW: UnixNanos = UnixNanos::from_secs(1_800_000_000);
 const MAX_BYTES: usize = 16_384;

@@ -2,8 +2,8 @@
 //! what is wrong. No part of it that could be a secret.
 
 use super::claims::Claims;
-use super::jws::decode_object;
 use crate::evidence::escaped;
+use crate::jose::jws::decode_object;
 use crate::json::{Object, Raw};
 use crate::reason::Reason;
 

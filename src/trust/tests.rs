@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use super::*;
 use crate::gate::{self, Decision};
 use crate::head::Head;
+use crate::jose::signature::{Algorithm, Portable, PublicKey};
 use crate::keys::{Command, FetchOutcome};
 use crate::reason::Reason;
 use crate::resource::Route;
 use crate::resource::host::Authority;
 use crate::testing;
-use crate::token::signature::{Algorithm, Portable, PublicKey};
 
 const NOW: UnixNanos = UnixNanos::from_secs(1_800_000_000);
 const ISSUER: &str = "https://auth.example.com";
@@ -60,7 +60,7 @@ impl Worker {
         let config = json!({"issuers": [issuer], "resources": [resource], "limits": limits});
         let config = Config::parse(config.to_string().as_bytes()).unwrap();
         let signatures = Counted::default();
-        let keys = Keys::new(&config, NOW, 7);
+        let keys = Keys::new(config.key_sources(), NOW, 7);
         Self {
             trust: Trust::new(&config, keys, Box::new(signatures.clone())),
             config,

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueHint;
-use mcp_auth_filter::config::{Config, Issuer, KeySource, Mode, RemoteKeys};
+use mcp_auth_filter::config::{Config, Issuer, Mode};
 use mcp_auth_filter::keys::discovery::WellKnown;
+use mcp_auth_filter::keys::{KeySource, RemoteKeys};
 use mcp_auth_filter::mcp::Needs;
 use mcp_auth_filter::resource::host::Hosts;
 use mcp_auth_filter::resource::{Resource, WELL_KNOWN};
@@ -63,7 +64,7 @@ fn describe(config: &Config, out: &mut String) -> fmt::Result {
             (true, Mode::Observe) => "mode observe: refusals are counted and logged only",
         }
     )?;
-    for resource in &config.resources {
+    for resource in config.resources.iter() {
         describe_resource(config, resource, out)?;
     }
     for issuer in &config.issuers {

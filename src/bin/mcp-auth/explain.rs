@@ -10,16 +10,18 @@ use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
-use mcp_auth_filter::config::{Config, IssuerId, KeySource};
+use mcp_auth_filter::config::Config;
+use mcp_auth_filter::gate::reply::Reply;
 use mcp_auth_filter::gate::{self, Body, Decision, Edits, Refusal};
-use mcp_auth_filter::keys::jwk::KeySet;
+use mcp_auth_filter::ids::IssuerId;
+use mcp_auth_filter::jose::jwk::KeySet;
+use mcp_auth_filter::jose::signature::Portable;
+use mcp_auth_filter::keys::KeySource;
 use mcp_auth_filter::keys::{Keys, MAX_RESPONSE_BYTES};
 use mcp_auth_filter::reason::Reason;
-use mcp_auth_filter::reply::Reply;
 use mcp_auth_filter::resource::Route;
 use mcp_auth_filter::time::UnixNanos;
 use mcp_auth_filter::token::UnverifiedToken;
-use mcp_auth_filter::token::signature::Portable;
 use mcp_auth_filter::trust::Trust;
 
 use crate::{Failure, Outcome, now, read_file, read_stdin, show};
@@ -199,7 +201,7 @@ fn use_keys(
 impl Explanation<'_> {
     /// Writes everything; whether the request is refused.
     fn write(&self, out: &mut String) -> Result<bool, fmt::Error> {
-        let keys = Keys::new(self.config, self.now, 0);
+        let keys = Keys::new(self.config.key_sources(), self.now, 0);
         let mut trust = Trust::new(self.config, keys, Box::new(Portable));
         let head = &self.request.head().clone().ending(self.body.is_none());
         let mut decision = gate::decide(

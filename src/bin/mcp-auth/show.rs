@@ -3,9 +3,9 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use mcp_auth_filter::evidence::printable;
+use mcp_auth_filter::jose::signature::Algorithm;
 use mcp_auth_filter::time::UnixNanos;
 use mcp_auth_filter::token::TokenType;
-use mcp_auth_filter::token::signature::Algorithm;
 
 /// Values of the configuration: quoted, whole, with `joint` before the last one.
 pub(crate) fn list<T: AsRef<str>>(values: impl IntoIterator<Item = T>, joint: &str) -> String {

@@ -3,10 +3,12 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::claim::ClaimPath;
 use crate::config::ConfigError;
 use crate::config::raw::Number;
 use crate::config::words::{quoted, quoted_url};
 use crate::evidence::printable;
+use crate::scope::is_scope_token;
 use crate::url::HttpUrl;
 
 pub(super) type Result<T> = std::result::Result<T, ConfigError>;
@@ -67,4 +69,31 @@ pub(super) fn value(field: &str, found: &str, allowed: &str) -> ConfigError {
         found: found.to_owned(),
         allowed: allowed.to_owned(),
     }
+}
+
+pub(super) fn claim_path(field: &str, text: &str) -> Result<ClaimPath> {
+    ClaimPath::parse(text).ok_or_else(|| {
+        value(
+            field,
+            &quoted(text),
+            "a claim's name, or a JSON Pointer such as /realm_access/roles (RFC 6901)",
+        )
+    })
+}
+
+pub(super) fn scopes(field: &str, list: &[String], warnings: &mut Vec<String>) -> Result<()> {
+    for scope in list {
+        if !is_scope_token(scope) {
+            return Err(value(
+                field,
+                &quoted(scope),
+                "one scope each: visible ASCII without space, quote and backslash (RFC 6749 §3.3)",
+            ));
+        }
+        if scope == "offline_access" {
+            let text = "offline_access is for clients to ask, not for a resource to demand";
+            warn(warnings, field, text);
+        }
+    }
+    Ok(())
 }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::advice::dotted_claim;
-use super::checks::{Result, value, warn};
-use super::resource::claim_path;
+use super::checks::{Result, claim_path, value, warn};
+use crate::claim::IdentityHeader;
+use crate::config::reserved::{RESERVED_HEADERS, RESERVED_PREFIXES};
 use crate::config::words::quoted;
-use crate::resource::IdentityHeader;
 
 /// Claims that go to the server unless `identity_headers` says otherwise.
 const DEFAULT_IDENTITY_HEADERS: [(&str, &str); 4] = [
@@ -16,37 +16,6 @@ const DEFAULT_IDENTITY_HEADERS: [(&str, &str); 4] = [
     ("scope", "x-mcp-scope"),
     ("iss", "x-mcp-issuer"),
 ];
-
-/// Headers that a claim must never replace: they steer the request itself, in HTTP, in MCP, or in
-/// servers that take the method or the path from there.
-pub(in crate::config) const RESERVED_HEADERS: [&str; 23] = [
-    "authorization",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "cookie",
-    "expect",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "last-event-id",
-    "origin",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
-];
-
-/// What the names of more such headers begin with: those of Envoy, of MCP, of content negotiation.
-pub(in crate::config) const RESERVED_PREFIXES: [&str; 3] = ["accept", "mcp-", "x-envoy-"];
 
 /// Headers that proxies and tracing write: others may rely on what they say.
 const WRITTEN_BY_PROXIES: [&str; 4] = ["forwarded", "traceparent", "tracestate", "x-forwarded-"];

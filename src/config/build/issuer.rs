@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::checks::{Result, not_empty, seconds, url, value, warn, within};
+use crate::config::Issuer;
 use crate::config::raw::{self, MAX_TOKEN_LIFETIME};
 use crate::config::words::{quoted, quoted_url};
-use crate::config::{Issuer, KeySource, KeyTimings, RemoteKeys};
-use crate::keys::jwk::{KeySet, KeySetError};
-use crate::token::signature::Algorithm;
+use crate::jose::jwk::{KeySet, KeySetError};
+use crate::jose::signature::Algorithm;
+use crate::keys::{KeySource, KeyTimings, RemoteKeys};
 use crate::token::{TokenPolicy, TokenType};
 use crate::url::HttpUrl;
 

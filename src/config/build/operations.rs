@@ -1,7 +1,7 @@
 //! What single operations need.
 
+use super::checks::scopes;
 use super::checks::{Result, value, warn};
-use super::resource::scopes;
 use crate::config::raw;
 use crate::config::words::{nearest, quoted};
 use crate::mcp::{self, NamePattern, Needs, OperationRule, Pattern};

@@ -2,22 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use super::checks::{Result, url, value, warn};
+use super::checks::{Result, claim_path, scopes, url, value, warn};
 use super::headers::identity_headers;
 use super::operations::operations;
 use super::{advice, paths};
-use crate::claim::{ClaimPath, ClaimRule};
+use crate::claim::{CallerFact, ClaimRule};
+use crate::config::Issuer;
 use crate::config::raw;
-use crate::config::words::{quoted, quoted_url};
-use crate::config::{Issuer, IssuerId};
+use crate::config::words::quoted_url;
+use crate::ids::IssuerId;
 use crate::resource::Resource;
 use crate::resource::host::{HostPattern, Hosts};
 use crate::resource::metadata::{MIRRORED, Members, Metadata, Mirror, well_known_path};
 use crate::resource::path::PathPattern;
 use crate::resource::withheld::Withheld;
-use crate::scope::{ScopeHierarchy, is_scope_token};
+use crate::scope::ScopeHierarchy;
 use crate::template::{Template, TemplateError};
-use crate::trust::CallerFact;
 use crate::url::HttpUrl;
 
 /// Where a resource is.
@@ -267,23 +267,6 @@ fn hosts(field: &str, list: Option<Vec<String>>) -> Result<Hosts> {
         .map(Hosts::Only)
 }
 
-pub(super) fn scopes(field: &str, list: &[String], warnings: &mut Vec<String>) -> Result<()> {
-    for scope in list {
-        if !is_scope_token(scope) {
-            return Err(value(
-                field,
-                &quoted(scope),
-                "one scope each: visible ASCII without space, quote and backslash (RFC 6749 §3.3)",
-            ));
-        }
-        if scope == "offline_access" {
-            let text = "offline_access is for clients to ask, not for a resource to demand";
-            warn(warnings, field, text);
-        }
-    }
-    Ok(())
-}
-
 /// The places where the metadata of the first issuer that is mirrored is served.
 fn mirror(
     field: &str,
@@ -344,16 +327,6 @@ fn claim_rules(
             })
         })
         .collect()
-}
-
-pub(super) fn claim_path(field: &str, text: &str) -> Result<ClaimPath> {
-    ClaimPath::parse(text).ok_or_else(|| {
-        value(
-            field,
-            &quoted(text),
-            "a claim's name, or a JSON Pointer such as /realm_access/roles (RFC 6901)",
-        )
-    })
 }
 
 /// Origins as browsers send them (RFC 6454 §6.2): they are compared byte for byte.

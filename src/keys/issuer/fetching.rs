@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{Fetched, Keys, Location, REDISCOVER, RemoteIssuer, Target, Why, Work};
+use crate::jose::jwk::KeySet;
 use crate::keys::backoff::{self, CALLBACK_GRACE};
 use crate::keys::discovery::{self, DiscoveryError, WellKnown};
-use crate::keys::jwk::KeySet;
 use crate::keys::{Event, FetchError, FetchOutcome, Outbox, fetch_error, freshness};
 use crate::time::UnixNanos;
 use crate::url::HttpUrl;

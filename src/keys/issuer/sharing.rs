@@ -8,10 +8,10 @@
 use std::time::Duration;
 
 use super::{Fetched, Keys, Location, REDISCOVER, RemoteIssuer, Why, Work};
-use crate::config::RemoteKeys;
+use crate::jose::jwk::KeySet;
+use crate::keys::RemoteKeys;
 use crate::keys::backoff;
 use crate::keys::discovery;
-use crate::keys::jwk::KeySet;
 use crate::keys::shared::{
     Bounds, FOLLOW, Failure, FoundAt, Freshness, Lease, MOST_TRIES, Place, Record, SharedEntry,
     Subject,

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{Document, Mirror, REFRESH, Work};
-use crate::config::RemoteKeys;
 use crate::keys::Outbox;
+use crate::keys::RemoteKeys;
 use crate::keys::backoff::{self, CALLBACK_GRACE};
 use crate::keys::discovery::{self, WellKnown};
 use crate::keys::shared::{

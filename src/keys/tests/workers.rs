@@ -61,7 +61,7 @@ impl Process {
 
     fn start_worker(&mut self) {
         let id = u64::try_from(self.workers.len()).unwrap();
-        let keys = Keys::sharing(&self.config, self.now, id);
+        let keys = Keys::sharing(self.config.key_sources(), self.now, id);
         self.workers.push(keys);
     }
 
@@ -147,9 +147,9 @@ impl Process {
 
     /// For a request that arrived earlier, and has waited.
     fn find_since(&mut self, worker: usize, kid: &str, arrived: UnixNanos) -> Seen {
-        let (config, now) = (&self.config, self.now);
+        let now = self.now;
         let alg = Algorithm::EdDsa;
-        let found = self.workers[worker].find(config, ISSUER, Some(kid), alg, arrived, now);
+        let found = self.workers[worker].find(ISSUER, Some(kid), alg, arrived, now);
         match found {
             Found::Keys(_) => Seen::Known,
             Found::Wait => Seen::Wait,
@@ -363,7 +363,7 @@ fn an_entry_of_another_issuer_is_left_alone() {
         panic!("it looks for the shared entry first")
     };
     process.data.insert(key.clone(), foreign.clone());
-    process.workers[0] = Keys::sharing(&process.config, process.now, 0);
+    process.workers[0] = Keys::sharing(process.config.key_sources(), process.now, 0);
     process.tick_all();
     process.answer(ok(key_set(&["a"])));
     process.pass(Duration::from_millis(5));
@@ -767,7 +767,7 @@ proptest! {
                     process.run(worker);
                     process.fetches.retain(|(owner, ..)| *owner != worker);
                     process.workers[worker] =
-                        Keys::sharing(&process.config, process.now, 1000 + process.now.as_secs());
+                        Keys::sharing(process.config.key_sources(), process.now, 1000 + process.now.as_secs());
                 }
                 Step::Scribble(bytes) => {
                     if let Some(key) = process.data.keys().next().cloned() {

@@ -5,15 +5,17 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mcp_auth_filter::bearer::Credentials;
-use mcp_auth_filter::config::{Issuer, IssuerId, KeySource};
+use mcp_auth_filter::config::Issuer;
 use mcp_auth_filter::evidence::escaped;
+use mcp_auth_filter::ids::IssuerId;
+use mcp_auth_filter::jose::signature::Portable;
 use mcp_auth_filter::json;
+use mcp_auth_filter::keys::KeySource;
 use mcp_auth_filter::keys::{Found, Keys};
 use mcp_auth_filter::reason::Reason;
-use mcp_auth_filter::resource::path::Bindings;
 use mcp_auth_filter::resource::{Resource, Route};
+use mcp_auth_filter::template::Bindings;
 use mcp_auth_filter::time::UnixNanos;
-use mcp_auth_filter::token::signature::Portable;
 use mcp_auth_filter::token::{Check, Claims, TokenPolicy, Unreadable, UnverifiedToken, right_form};
 use serde_json::{Map, Value};
 
@@ -357,14 +359,7 @@ impl Rows {
             Some(path) => format!("one by a key of {}", path.display()),
             None => "one by a key of its issuer".to_owned(),
         };
-        let found = keys.find(
-            explanation.config,
-            id,
-            kid.as_deref(),
-            alg,
-            explanation.now,
-            explanation.now,
-        );
+        let found = keys.find(id, kid.as_deref(), alg, explanation.now, explanation.now);
         let (verdict, found) = match found {
             Found::Keys(candidates) => match token.verify(candidates, &Portable) {
                 Ok(_) => (Verdict::Good, format!("by the key that {named} names")),

@@ -309,7 +309,7 @@ proptest! {
                     process.run(worker);
                     process.fetches.retain(|(owner, ..)| *owner != worker);
                     process.workers[worker] =
-                        Keys::sharing(&process.config, process.now, 1000 + process.now.as_secs());
+                        Keys::sharing(process.config.key_sources(), process.now, 1000 + process.now.as_secs());
                 }
                 Step::Scribble(bytes) => {
                     if let Some(key) = process.data.keys().next_back().cloned() {

@@ -26,7 +26,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Operation, RequestId};
+use crate::mcp::{Operation, RequestId};
 use crate::resource::Resource;
 
 pub use events::Events;
@@ -229,7 +229,7 @@ impl Lists {
 
     fn shows(&self, resource: &Resource, list: List, entry: &str) -> bool {
         let method = list.used_by();
-        let name = super::name_member(method).map(|name| members(entry, [name]));
+        let name = crate::mcp::name_member(method).map(|name| members(entry, [name]));
         let name = match name {
             Some(Ok(Some([Some(name)]))) if name.starts_with('"') => name,
             // It names nothing that could be called. Where it is not known to be an entry of a

@@ -11,10 +11,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::evidence::escaped;
+use crate::jose::jws::MAX_KID_BYTES;
+use crate::jose::signature::{Algorithm, KeyError, KeyType, PublicKey, SignatureVerifier};
 use crate::json::JsonError;
 use crate::json::outline::{self, Members};
-use crate::token::MAX_KID_BYTES;
-use crate::token::signature::{Algorithm, KeyError, KeyType, PublicKey, SignatureVerifier};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -141,7 +141,7 @@ impl KeySet {
     /// Gives its keys the ids that they have in `old`, and ids from `next` on to those that are
     /// new. `true` if neither set has a key that the other has not: their order says nothing, and
     /// some servers change it with each answer.
-    pub(super) fn succeed(&mut self, old: &Self, next: &mut u64) -> bool {
+    pub(crate) fn succeed(&mut self, old: &Self, next: &mut u64) -> bool {
         let has = |key: &VerificationKey| self.keys.iter().any(|own| own.is(key));
         let mut same = old.keys.iter().all(has);
         for key in &mut self.keys {
@@ -158,7 +158,7 @@ impl KeySet {
     }
 
     /// The names of its keys, each with an algorithm that it fits.
-    pub(super) fn names(&self) -> impl Iterator<Item = (&str, Algorithm)> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&str, Algorithm)> {
         self.keys
             .iter()
             .filter_map(|key| Some((key.kid()?, key.algorithms().next()?)))

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::keys::jwk::{KeySet, SkipReason};
+use crate::jose::jwk::{KeySet, SkipReason};
 use crate::testing::{self, Signer};
 
 /// Of 2048, 3072 and 4096 bits, each of two primes that were made as the flawed library made them.

@@ -2,8 +2,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::jose::signature::Portable;
 use crate::testing::{self, Signer};
-use crate::token::signature::Portable;
 
 fn parse(set: &Value) -> (KeySet, Vec<SkippedKey>) {
     KeySet::parse(set.to_string().as_bytes()).unwrap()

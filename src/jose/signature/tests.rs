@@ -3,7 +3,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::*;
-use crate::keys::jwk::KeySet;
+use crate::jose::jwk::KeySet;
 use crate::testing::{self, Signer};
 
 #[test]
@@ -40,7 +40,7 @@ fn vectors_of_others() {
         let (keys, skipped) = KeySet::parse(set.as_bytes()).unwrap();
         assert_eq!(skipped, [], "{}", vector.name);
         let alg = Algorithm::from_name(&vector.alg).unwrap();
-        let crate::keys::jwk::Lookup::Fitting(keys) = keys.lookup(None, alg) else {
+        let crate::jose::jwk::Lookup::Fitting(keys) = keys.lookup(None, alg) else {
             panic!("{}", vector.name);
         };
         let (input, signature) = vector.token.rsplit_once('.').unwrap();

@@ -5,11 +5,8 @@
 //! the cheap step comes first: a token for someone else makes no one fetch a key or compute a
 //! signature.
 
-pub mod cache;
 pub mod claims;
-mod jws;
 mod purpose;
-pub mod signature;
 #[cfg(test)]
 mod tests;
 mod unreadable;
@@ -17,14 +14,13 @@ mod unreadable;
 use std::fmt;
 use std::time::Duration;
 
-use crate::keys::jwk::{KeyId, VerificationKey};
+use crate::jose::jwk::{KeyId, VerificationKey};
 use crate::reason::Reason;
 use crate::time::UnixNanos;
 
+use crate::jose::jws::{Header, Jws};
+use crate::jose::signature::{Algorithm, SignatureVerifier};
 pub use claims::Claims;
-pub use jws::MAX_KID_BYTES;
-use jws::{Header, Jws};
-use signature::{Algorithm, SignatureVerifier};
 pub use unreadable::{Unreadable, right_form};
 
 /// How many keys a token is tried against; more than one only without `kid`, or where an issuer

@@ -14,8 +14,8 @@ use std::hash::{BuildHasher as _, BuildHasherDefault, Hash as _, Hasher, RandomS
 use foldhash::SharedSeed;
 use foldhash::fast::FoldHasher;
 
-use crate::config::ResourceId;
-use crate::resource::path::Bindings;
+use crate::ids::ResourceId;
+use crate::template::Bindings;
 
 /// What an entry takes besides its credentials and its value, in bytes: its places in the tables.
 const OVERHEAD: usize = 192;

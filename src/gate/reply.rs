@@ -4,11 +4,11 @@
 //! [`crate::resource::path`] has confined to unreserved characters: a value is never quoted from
 //! a request or a token, because the host sends header values unchecked.
 
-use crate::gate::Refusal;
+use super::refusal::Refusal;
 use crate::mcp::RequestId;
 use crate::reason::{Challenge, ErrorCode};
 use crate::resource::Resource;
-use crate::resource::path::Bindings;
+use crate::template::Bindings;
 
 /// Response headers that a browser's script may read, beyond the safelisted ones.
 const EXPOSED: &str = "WWW-Authenticate, Mcp-Session-Id";

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::{Config, ResourceId};
+use crate::config::Config;
 use crate::head::Head;
+use crate::ids::ResourceId;
 use crate::testing;
 
 const LIMIT: usize = 4096;

@@ -4,8 +4,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Config, ResourceId};
-use crate::mcp::lists::tests::config;
+use crate::config::Config;
+use crate::ids::ResourceId;
+use crate::lists::tests::config;
 
 /// Short, so that events of a few fragments are longer.
 const LIMIT: usize = 80;
@@ -226,5 +227,5 @@ proptest! {
 }
 
 fn asked() -> Lists {
-    crate::mcp::lists::tests::lists(&["tools/list"], &[])
+    crate::lists::tests::lists(&["tools/list"], &[])
 }

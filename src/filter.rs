@@ -4,11 +4,11 @@
 //! A root context for each configuration owns the [`worker::Worker`]; streams borrow it. Fetches
 //! are sent by the root alone, because the SDK drops the answer to a stream that has ended.
 
+mod abi;
 mod body;
 mod host;
 mod metrics;
 mod protobuf;
-mod raw;
 mod refusals;
 mod response;
 mod root;

@@ -9,30 +9,31 @@ pub mod discovery;
 mod fetch_error;
 mod freshness;
 mod issuer;
-pub mod jwk;
 mod mirror;
 mod refused;
 mod shared;
+mod source;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::config::{Config, IssuerId, KeySource};
+use crate::ids::IssuerId;
+use crate::jose::signature::Algorithm;
 use crate::reason::Reason;
 use crate::time::UnixNanos;
-use crate::token::signature::Algorithm;
 use crate::url::HttpUrl;
 
+use crate::jose::jwk::{KeyId, KeySet, Lookup, VerificationKey};
 use issuer::RemoteIssuer;
-use jwk::{KeyId, KeySet, Lookup, VerificationKey};
 use mirror::Mirror;
 use shared::Subject;
 
 pub use fetch_error::FetchError;
 pub use issuer::KeyStatus;
 pub use shared::{EntryId, SharedEntry};
+pub use source::{KeySource, KeyTimings, RemoteKeys, Source};
 
 /// The longest answer of a key server that is looked at, in bytes. Envoy's own bound is 32 MiB.
 pub const MAX_RESPONSE_BYTES: usize = 512 * 1024;
@@ -125,7 +126,7 @@ pub enum Event {
         verdicts: u64,
     },
     /// Something is wrong with a key of the set.
-    KeySkipped(jwk::SkippedKey),
+    KeySkipped(crate::jose::jwk::SkippedKey),
     /// The metadata that is to be mirrored could not be fetched; the next try is after `retry_in`.
     MetadataFailed {
         /// Why.
@@ -202,54 +203,53 @@ pub struct Keys {
 
 #[derive(Debug)]
 enum IssuerKeys {
-    /// Nothing to fetch: they are inline, or the filter is switched off.
-    Still,
+    /// From the configuration: there is nothing to fetch.
+    Inline(KeySet),
     Remote(Box<RemoteIssuer>),
 }
 
 impl Keys {
-    /// Keys for a worker on its own. `seed` spreads the refreshes of several workers; it need not
-    /// be secret.
-    pub fn new(config: &Config, now: UnixNanos, seed: u64) -> Self {
-        Self::with(config, now, seed, false)
+    /// Keys for a worker on its own; `sources` are the issuers', in the order of their ids. `seed`
+    /// spreads the refreshes of several workers; it need not be secret.
+    pub fn new<'c>(
+        sources: impl IntoIterator<Item = Source<'c>>,
+        now: UnixNanos,
+        seed: u64,
+    ) -> Self {
+        Self::with(sources, now, seed, false)
     }
 
     /// Keys for one of several workers that share what they fetch. `worker` tells them apart.
-    pub fn sharing(config: &Config, now: UnixNanos, worker: u64) -> Self {
-        Self::with(config, now, worker, true)
+    pub fn sharing<'c>(
+        sources: impl IntoIterator<Item = Source<'c>>,
+        now: UnixNanos,
+        worker: u64,
+    ) -> Self {
+        Self::with(sources, now, worker, true)
     }
 
-    fn with(config: &Config, now: UnixNanos, seed: u64, shares: bool) -> Self {
-        let issuers = config
-            .issuers
-            .iter()
-            .enumerate()
-            .map(|(at, issuer)| match &issuer.keys {
-                KeySource::Inline(_) => IssuerKeys::Still,
-                KeySource::Remote(_) if !config.enabled => IssuerKeys::Still,
+    fn with<'c>(
+        sources: impl IntoIterator<Item = Source<'c>>,
+        now: UnixNanos,
+        seed: u64,
+        shares: bool,
+    ) -> Self {
+        let mut issuers = Vec::new();
+        let mut mirrors = Vec::new();
+        for (at, source) in sources.into_iter().enumerate() {
+            issuers.push(match source.keys {
+                KeySource::Inline(set) => IssuerKeys::Inline(set.clone()),
                 KeySource::Remote(remote) => {
+                    if source.mirrors_metadata {
+                        let mirror = Mirror::new(remote.clone(), now, seed, shares);
+                        mirrors.push((IssuerId(at), mirror));
+                    }
                     let seed = seed.wrapping_add(u64::try_from(at).unwrap_or_default());
-                    IssuerKeys::Remote(Box::new(RemoteIssuer::new(
-                        remote.clone(),
-                        now,
-                        seed,
-                        shares,
-                    )))
+                    let remote = RemoteIssuer::new(remote.clone(), now, seed, shares);
+                    IssuerKeys::Remote(Box::new(remote))
                 }
-            })
-            .collect();
-        let mirrors = config
-            .issuers
-            .iter()
-            .enumerate()
-            .filter_map(|(at, issuer)| match &issuer.keys {
-                KeySource::Remote(remote) if config.enabled && issuer.mirrors_metadata => {
-                    let mirror = Mirror::new(remote.clone(), now, seed, shares);
-                    Some((IssuerId(at), mirror))
-                }
-                KeySource::Remote(_) | KeySource::Inline(_) => None,
-            })
-            .collect();
+            });
+        }
         Self {
             issuers,
             mirrors,
@@ -264,24 +264,16 @@ impl Keys {
     /// refused if the issuer was asked after the token had `arrived`.
     pub fn find<'a>(
         &'a mut self,
-        config: &'a Config,
         issuer: IssuerId,
         kid: Option<&str>,
         alg: Algorithm,
         arrived: UnixNanos,
         now: UnixNanos,
     ) -> Found<'a> {
-        match (
-            self.issuers.get_mut(issuer.0),
-            config.issuer(issuer).map(|issuer| &issuer.keys),
-        ) {
-            (Some(IssuerKeys::Still), Some(KeySource::Inline(set))) => in_set(set, kid, alg),
-            (Some(IssuerKeys::Remote(remote)), Some(KeySource::Remote(_))) => {
-                remote.find(kid, alg, arrived, now)
-            }
-            (Some(IssuerKeys::Still), Some(KeySource::Remote(_)) | None)
-            | (Some(IssuerKeys::Remote(_)), Some(KeySource::Inline(_)) | None)
-            | (None, _) => Found::Refused(Reason::Internal),
+        match self.issuers.get_mut(issuer.0) {
+            Some(IssuerKeys::Inline(set)) => in_set(set, kid, alg),
+            Some(IssuerKeys::Remote(remote)) => remote.find(kid, alg, arrived, now),
+            None => Found::Refused(Reason::Internal),
         }
     }
 
@@ -290,7 +282,7 @@ impl Keys {
     pub fn vouch(&mut self, issuer: IssuerId, key: KeyId, now: UnixNanos) -> bool {
         match self.issuers.get_mut(issuer.0) {
             Some(IssuerKeys::Remote(remote)) => remote.vouch(key, now),
-            Some(IssuerKeys::Still) => true,
+            Some(IssuerKeys::Inline(_)) => true,
             None => false,
         }
     }
@@ -299,7 +291,7 @@ impl Keys {
     pub fn generation(&self, issuer: IssuerId) -> u64 {
         match self.issuers.get(issuer.0) {
             Some(IssuerKeys::Remote(remote)) => remote.generation(),
-            Some(IssuerKeys::Still) | None => 0,
+            Some(IssuerKeys::Inline(_)) | None => 0,
         }
     }
 
@@ -308,7 +300,7 @@ impl Keys {
     pub fn disowns(&mut self, issuer: IssuerId, generation: u64, now: UnixNanos) -> bool {
         match self.issuers.get_mut(issuer.0) {
             Some(IssuerKeys::Remote(remote)) => remote.disowns(generation, now),
-            Some(IssuerKeys::Still) => true,
+            Some(IssuerKeys::Inline(_)) => true,
             None => false,
         }
     }
@@ -319,7 +311,7 @@ impl Keys {
     pub fn doubt(&mut self, issuer: IssuerId, since: UnixNanos, now: UnixNanos) -> Doubt {
         match self.issuers.get_mut(issuer.0) {
             Some(IssuerKeys::Remote(remote)) => remote.doubt(since, now),
-            Some(IssuerKeys::Still) | None => Doubt::Settled,
+            Some(IssuerKeys::Inline(_)) | None => Doubt::Settled,
         }
     }
 
@@ -411,7 +403,7 @@ impl Keys {
             .iter()
             .enumerate()
             .filter_map(move |(at, issuer)| match issuer {
-                IssuerKeys::Still => None,
+                IssuerKeys::Inline(_) => None,
                 IssuerKeys::Remote(remote) => Some((IssuerId(at), remote.status(now))),
             })
     }
@@ -450,7 +442,7 @@ impl Keys {
         self.issuers
             .iter()
             .filter_map(|issuer| match issuer {
-                IssuerKeys::Still => None,
+                IssuerKeys::Inline(_) => None,
                 IssuerKeys::Remote(remote) => Some(remote.poll_timeout()),
             })
             .chain(self.mirrors.iter().map(|(_, mirror)| mirror.poll_timeout()))

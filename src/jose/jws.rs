@@ -18,24 +18,24 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub const MAX_KID_BYTES: usize = 512;
 
 /// What a header says that counts here.
-pub(super) struct Header {
-    pub(super) algorithm: Algorithm,
+pub(crate) struct Header {
+    pub(crate) algorithm: Algorithm,
     members: Object,
     kid: Option<Text>,
     typ: Option<Text>,
 }
 
 /// A compact JWS in its parts, none of them verified.
-pub(super) struct Jws<'t> {
-    pub(super) header: Header,
-    pub(super) payload: Object,
+pub(crate) struct Jws<'t> {
+    pub(crate) header: Header,
+    pub(crate) payload: Object,
     /// The two parts as they came, which is what is signed (RFC 7515 §5.2).
-    pub(super) signing_input: &'t [u8],
-    pub(super) signature: Vec<u8>,
+    pub(crate) signing_input: &'t [u8],
+    pub(crate) signature: Vec<u8>,
 }
 
 impl<'t> Jws<'t> {
-    pub(super) fn parse(token: &'t [u8]) -> Result<Self, Reason> {
+    pub(crate) fn parse(token: &'t [u8]) -> Result<Self, Reason> {
         let (signing_input, signature) = split_last(token).ok_or(Reason::TokenMalformed)?;
         let (header, payload) = split_last(signing_input).ok_or(Reason::TokenMalformed)?;
         // The header goes first: of a token of five parts it would be no base64.
@@ -77,11 +77,11 @@ impl Header {
         })
     }
 
-    pub(super) fn kid(&self) -> Option<&str> {
+    pub(crate) fn kid(&self) -> Option<&str> {
         self.kid.as_ref().map(|kid| self.members.read(kid))
     }
 
-    pub(super) fn typ(&self) -> Option<&str> {
+    pub(crate) fn typ(&self) -> Option<&str> {
         self.typ.as_ref().map(|typ| self.members.read(typ))
     }
 }
@@ -93,7 +93,7 @@ fn split_last(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((before, from_dot.split_first()?.1))
 }
 
-pub(super) fn decode_object(part: &[u8]) -> Result<Object, Reason> {
+pub(crate) fn decode_object(part: &[u8]) -> Result<Object, Reason> {
     Object::parse(decode(part)?).ok_or(Reason::TokenMalformed)
 }
 
