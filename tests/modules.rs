@@ -5,6 +5,13 @@
 //!
 //! `SHOW=1 cargo test --test modules -- --nocapture` prints the arrows.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
