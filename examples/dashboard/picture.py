@@ -28,7 +28,7 @@ _NAMED = {
     "green": "#56A64B", "red": "#E02F44", "orange": "#FF780A", "blue": "#3274D9",
     "purple": "#A352CC", "transparent": "none",
 }  # fmt: skip
-_UNITS = {"reqps": " req/s", "s": " s", "ms": " ms", "short": ""}
+_UNITS = {"reqps": " req/s", "s": " s", "ms": " ms", "short": "", "bytes": " B"}
 
 
 def draw(panels: list[Panel], data: Data, seconds: float, title: str) -> str:
