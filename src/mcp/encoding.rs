@@ -7,24 +7,16 @@
 //! parameter like any other, so whatever hides there is judged too.
 
 use crate::head::Head;
+use crate::resource::withheld::folds_to;
 
 /// A header that asks for another reading of the body than as UTF-8; its value.
 pub fn foreign(head: &Head) -> Option<&[u8]> {
-    let is_foreign = |(name, value): &(&[u8], &[u8])| match *name {
-        _ if folds_to(name, b"content-type") => !is_utf8(value),
-        _ if folds_to(name, b"content-encoding") => !is_identity(value),
-        _ => false,
+    let is_foreign = |(name, value): &(&[u8], &[u8])| match std::str::from_utf8(name) {
+        Ok(name) if folds_to(name, "content-type") => !is_utf8(value),
+        Ok(name) if folds_to(name, "content-encoding") => !is_identity(value),
+        Ok(_) | Err(_) => false,
     };
     head.pairs().find(is_foreign).map(|(_, value)| value)
-}
-
-/// Whether a server that folds header names, as CGI does, could take `name` for `header`.
-fn folds_to(name: &[u8], header: &[u8]) -> bool {
-    let fold = |byte: &u8| match byte {
-        b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => byte.to_ascii_lowercase(),
-        _ => b'-',
-    };
-    name.len() == header.len() && name.iter().map(fold).eq(header.iter().copied())
 }
 
 /// Whether a `content-type` has no parameter but `charset=utf-8` or `charset=us-ascii`.
