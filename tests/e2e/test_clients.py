@@ -58,7 +58,7 @@ ON_THE_401 = "refreshes on the 401"
 LOGS_IN = "logs in on the 401"
 
 ROWS = [
-    Row(PYTHON, ALONE, f"{ALONE} [4]", f"{IN_TIME} [3], else {LOGS_IN}", ALONE),
+    Row(PYTHON, ALONE, ALONE, f"{IN_TIME} [3], else {LOGS_IN}", ALONE),
     Row(TYPESCRIPT, BEGINS_AGAIN, BEGINS_AGAIN, ON_THE_401, BEGINS_AGAIN),
     Row(
         TYPESCRIPT_1,
@@ -138,7 +138,10 @@ def running(wasm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pl
             issuer={"clock_skew_seconds": 0},
             resource={
                 "scopes_supported": ["mcp:read", "mcp:write"],
-                "operations": [{"method": "tools/call", "name": "count", "scopes": ["mcp:admin"]}],
+                "operations": [
+                    {"method": "tools/call", "name": "count", "scopes": ["mcp:admin"]},
+                    {"method": "tools/call", "name": "shell", "deny": True},
+                ],
             },
             authorization={
                 "clients": [
@@ -243,7 +246,20 @@ def test_step_up(place: Place, tmp_path: Path, row: Row, era: str) -> None:
         assert "403 after trying upscoping" in seen[WITH_REFRESH]
         assert row.step_up == f"only without a refresh token [2]: {seen[WITHOUT_REFRESH]}"
     else:
-        assert set(seen.values()) == {row.step_up.removesuffix(" [4]")}
+        assert set(seen.values()) == {row.step_up}
+
+
+@EVERYWHERE
+def test_what_is_denied_is_told_and_the_session_goes_on(
+    place: Place, tmp_path: Path, row: Row, era: str
+) -> None:
+    with place.client(tmp_path, row.sdk, era) as client:
+        log_in(client)
+        already = len(client.logins)
+        with pytest.raises(ClientFailed, match='The operation is not allowed here: .*shell'):
+            client.call("shell")
+        assert client.call("whoami")["x-mcp-sub"] == "alice"
+        assert len(client.logins) == already
 
 
 def log_in_briefly(place: Place, client: Client, *, told: bool) -> None:
@@ -312,15 +328,15 @@ def test_login_again(place: Place, tmp_path: Path, row: Row, era: str) -> None:
         assert client.call("whoami")["x-mcp-sub"] == "alice"
 
 
-def test_one_answer_for_each_call_in_python(place: Place, tmp_path: Path) -> None:
-    """The SDK logs in or steps up for a call, and does not do both: the next call does the rest."""
+def test_the_first_challenge_of_a_call_names_all_that_it_needs(
+    place: Place, tmp_path: Path
+) -> None:
+    """One login is enough, where the routing headers tell what is called."""
     with place.client(tmp_path, PYTHON, PYTHON.eras[0], WITH_REFRESH) as client:
         client.connect()
-        with pytest.raises(ClientFailed):
-            count(client)
-        assert [one.status for one in place.relay.exchanges if one.method == "POST"] == [401, 403]
         count(client)
-    assert scopes_asked_for(client) == [{"mcp:read"}, {"mcp:read", "mcp:admin"}]
+        assert [one.status for one in place.relay.exchanges if one.method == "POST"][:2] == [401, 200]
+    assert scopes_asked_for(client) == [{"mcp:read", "mcp:admin"}]
 
 
 # What a client can do without, and what it cannot: each change is made to what the filter says.
