@@ -148,6 +148,19 @@ impl std::fmt::Debug for Head {
     }
 }
 
+/// Whether a server could take `name` for `header`, which is in the spelling of [`folded`].
+pub(crate) fn folds_to(name: &str, header: &str) -> bool {
+    name.len() == header.len() && name.bytes().map(folded).eq(header.bytes())
+}
+
+pub(crate) const fn folded(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() {
+        byte.to_ascii_lowercase()
+    } else {
+        b'-'
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -7,8 +7,8 @@ use super::Request;
 use super::reply;
 use crate::config::{Config, Mode};
 use crate::head::Head;
+use crate::head::folds_to;
 use crate::lists::Lists;
-use crate::resource::withheld::folds_to;
 use crate::trust::Caller;
 
 /// What is changed in a request before it is forwarded.

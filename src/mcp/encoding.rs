@@ -7,7 +7,7 @@
 //! parameter like any other, so whatever hides there is judged too.
 
 use crate::head::Head;
-use crate::resource::withheld::folds_to;
+use crate::head::folds_to;
 
 /// A header that asks for another reading of the body than as UTF-8; its value.
 pub fn foreign(head: &Head) -> Option<&[u8]> {

@@ -8,10 +8,11 @@
 //! where the others stand.
 
 use super::IdentityHeader;
+use crate::head::{folded, folds_to};
 
 /// What no request of a resource brings along, whatever `identity_headers` says: the default names,
 /// which a server may look for all the same, and what gunicorn cuts from the front of a path. Each in
-/// the spelling that [`folded`] makes of it.
+/// the spelling that [`folds_to`] makes of it.
 pub(crate) const ALWAYS: [&str; 5] = [
     "x-mcp-sub",
     "x-mcp-client-id",
@@ -20,7 +21,7 @@ pub(crate) const ALWAYS: [&str; 5] = [
     "script-name",
 ];
 
-/// The names of those headers, for one resource: each once, in the spelling of [`folded`].
+/// The names of those headers, for one resource: each once, in the spelling of [`folds_to`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Withheld(Vec<Box<str>>);
 
@@ -41,19 +42,6 @@ impl Withheld {
     /// The names. A header that a server could take for one of them has a name of its length.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|name| &**name)
-    }
-}
-
-/// Whether a server could take `name` for `header`, which is in the spelling of [`folded`].
-pub(crate) fn folds_to(name: &str, header: &str) -> bool {
-    name.len() == header.len() && name.bytes().map(folded).eq(header.bytes())
-}
-
-const fn folded(byte: u8) -> u8 {
-    if byte.is_ascii_alphanumeric() {
-        byte.to_ascii_lowercase()
-    } else {
-        b'-'
     }
 }
 
