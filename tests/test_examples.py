@@ -68,7 +68,7 @@ def test_validation_finds_a_mistake_in_the_filters_json(file: Path, tmp_path: Pa
     done = validate(adapted(prepared(file, tmp_path), {'"scopes": [': '"scope": ['}), tmp_path)
     assert done.returncode != 0
     assert "resources[0]" in done.stdout
-    assert "`scope`" in done.stdout
+    assert "resources[0].scope" in done.stdout
 
 
 def test_filters_behind_know_the_caller(tmp_path: Path) -> None:
@@ -195,6 +195,7 @@ class FakeHydra(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), FakeHydraHandler)
         self.request_url = ""
         self.accepted: list[tuple[str, Any]] = []
+        self.patched: list[tuple[str, Any]] = []
 
 
 class FakeHydraHandler(BaseHTTPRequestHandler):
@@ -205,16 +206,23 @@ class FakeHydraHandler(BaseHTTPRequestHandler):
             {
                 "skip": False,
                 "subject": "alice",
-                "requested_scope": ["mcp"],
+                "client": {"client_id": "c/d", "scope": "mcp", "audience": []},
+                "requested_scope": ["mcp", "admin"],
                 "requested_access_token_audience": [],
                 "request_url": self.server.request_url,
             }
         )
 
+    def do_PATCH(self) -> None:
+        self.server.patched.append((self.path, self.body()))
+        self.answer({})
+
     def do_PUT(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.accepted.append((self.path, body))
+        self.server.accepted.append((self.path, self.body()))
         self.answer({"redirect_to": "http://localhost:4444/next"})
+
+    def body(self) -> Any:
+        return json.loads(self.rfile.read(int(self.headers["content-length"])))
 
     def answer(self, body: Any) -> None:
         data = json.dumps(body).encode()
@@ -301,6 +309,8 @@ def test_consent_turns_the_resource_into_the_audience(
     ((path, granted),) = hydra.accepted
     assert path == "/admin/oauth2/auth/requests/consent/accept?consent_challenge=x"
     assert granted == {"grant_scope": ["mcp"], "grant_access_token_audience": audience}
+    allowed = ("/admin/clients/c%2Fd", [{"op": "replace", "path": "/audience", "value": audience}])
+    assert hydra.patched == ([allowed] if audience else [])
 
 
 def test_a_page_without_a_challenge_is_refused(login_consent: int, hydra: FakeHydra) -> None:

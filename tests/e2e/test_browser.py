@@ -33,7 +33,7 @@ def test_a_page_logs_in_and_works(wasm: Path, concurrency: int, tmp_path: Path) 
     assert "error" not in report, report["error"]
     refused = report["refused"]
     assert refused["status"] == 401
-    assert refused["body"]["error"] == "invalid_token"
+    assert refused["body"]["error"] == "unauthorized"
     assert parse_challenge(refused["challenge"]) == (
         "Bearer",
         {"resource_metadata": stack.metadata_url, "scope": "mcp:read"},

@@ -274,7 +274,7 @@ def test_nobody_speaks_tls(
             server.refuse()
         with envoy(tmp_path, wasm, recorder, server, authority, page_cluster()) as running:
             assert running.call().status == 503
-            said = f"keys: issuer {ISSUER}: the answer has status {status};"
+            said = f'keys: issuer {ISSUER}: the answer has status {status}, from "{ISSUER}/'
             until(lambda: said in running.child.log(), "the log to say so")
             assert running.stat("cluster.auth.ssl.handshake") == 0
     assert f"`the answer has status {status}`" in PAGE.read_text()
