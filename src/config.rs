@@ -3,21 +3,21 @@
 //! Whatever is missing, unknown or out of bounds is an error that names the field, what was found
 //! and what is allowed. Nothing is served half-configured.
 
-mod build;
-mod raw;
+mod deserialize;
+mod document;
 mod reserved;
 #[cfg(not(target_family = "wasm"))]
 mod schema;
 #[cfg(test)]
 mod tests;
-mod tree;
+mod validate;
 mod words;
 
 use std::fmt;
 use std::time::Duration;
 
+use deserialize::Node;
 use serde::Deserialize as _;
-use tree::Node;
 
 use crate::evidence::printable;
 use crate::ids::{IssuerId, ResourceId};
@@ -136,15 +136,15 @@ impl Config {
         }
         let tree: Node = serde_json::from_slice(json)
             .map_err(|error| ConfigError::NotJson(words::not_json(json, &error)))?;
-        let raw = raw::Config::deserialize(tree)?;
-        build::config(raw)
+        let written = document::Config::deserialize(tree)?;
+        validate::config(written)
     }
 
     /// The JSON Schema (draft 2020-12) of what [`Config::parse`] accepts, as far as it can be said
     /// in one.
     #[cfg(not(target_family = "wasm"))]
     pub fn schema() -> serde_json::Value {
-        schema::of::<raw::Config>()
+        schema::of::<document::Config>()
     }
 
     /// What is fetched of the issuers, in their order: nothing where the filter is switched off.

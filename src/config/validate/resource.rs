@@ -8,7 +8,7 @@ use super::operations::operations;
 use super::{advice, paths};
 use crate::claim::{CallerFact, ClaimRule};
 use crate::config::Issuer;
-use crate::config::raw;
+use crate::config::document;
 use crate::config::words::quoted_url;
 use crate::ids::IssuerId;
 use crate::resource::Resource;
@@ -33,20 +33,20 @@ struct Place {
 
 pub(super) fn resource(
     field: &str,
-    raw: raw::Resource,
+    written: document::Resource,
     issuers: &[Issuer],
     warnings: &mut Vec<String>,
 ) -> Result<Resource> {
     let name = |name: &str| format!("{field}.{name}");
-    let place = place(field, &raw, warnings)?;
+    let place = place(field, &written, warnings)?;
     let variables: Vec<&str> = place.pattern.variables().collect();
-    let ids = issuer_ids(&name("issuers"), raw.issuers.as_deref(), issuers)?;
-    let scope_hierarchy = scope_rules(field, &raw, warnings)?;
-    let metadata = metadata(field, &raw, &place, &ids, issuers)?;
-    let hosts = hosts(&name("hosts"), raw.hosts)?;
+    let ids = issuer_ids(&name("issuers"), written.issuers.as_deref(), issuers)?;
+    let scope_hierarchy = scope_rules(field, &written, warnings)?;
+    let metadata = metadata(field, &written, &place, &ids, issuers)?;
+    let hosts = hosts(&name("hosts"), written.hosts)?;
     advice::own_host(&name("hosts"), &hosts, &place.url, warnings);
-    let claim_values = raw.require_claims.values().flatten();
-    let identifier = &raw.resource;
+    let claim_values = written.require_claims.values().flatten();
+    let identifier = &written.resource;
     let pattern_field = &place.pattern_field;
     advice::free_variables(
         pattern_field,
@@ -55,54 +55,54 @@ pub(super) fn resource(
         claim_values,
         warnings,
     );
-    if raw.filter_lists && raw.operations.is_empty() {
+    if written.filter_lists && written.operations.is_empty() {
         let text = "it does nothing where there are no `operations`";
         warn(warnings, &name("filter_lists"), text);
     }
     let claims_field = name("require_claims");
     let headers_field = name("identity_headers");
-    let require_claims = claim_rules(&claims_field, &raw.require_claims, &variables, warnings)?;
-    let allowed_origins = raw
+    let require_claims = claim_rules(&claims_field, &written.require_claims, &variables, warnings)?;
+    let allowed_origins = written
         .allowed_origins
         .map(|list| origins(&name("allowed_origins"), list, warnings))
         .transpose()?;
-    let identity_headers = identity_headers(&headers_field, raw.identity_headers, warnings)?;
+    let identity_headers = identity_headers(&headers_field, written.identity_headers, warnings)?;
     Ok(Resource {
         hosts,
         require_claims,
         allowed_origins,
         withheld: Withheld::new(&identity_headers),
         identity_headers,
-        filter_state: raw.filter_state.map_or_else(
+        filter_state: written.filter_state.map_or_else(
             || CallerFact::ALL.to_vec(),
             |facts| facts.into_iter().map(caller_fact).collect(),
         ),
-        filter_lists: raw.filter_lists && !raw.operations.is_empty(),
-        operations: operations(&name("operations"), raw.operations, warnings)?,
+        filter_lists: written.filter_lists && !written.operations.is_empty(),
+        operations: operations(&name("operations"), written.operations, warnings)?,
         mirror: mirror(&name("resource"), &place.url_path, &ids, issuers)?,
         scope_hierarchy,
         issuers: ids,
-        label: raw.resource,
-        scopes: raw.scopes,
-        forward_token: raw.forward_token,
-        cors: raw.cors,
+        label: written.resource,
+        scopes: written.scopes,
+        forward_token: written.forward_token,
+        cors: written.cors,
         identifier: place.identifier,
         pattern: place.pattern,
         metadata,
     })
 }
 
-fn place(field: &str, raw: &raw::Resource, warnings: &mut Vec<String>) -> Result<Place> {
+fn place(field: &str, written: &document::Resource, warnings: &mut Vec<String>) -> Result<Place> {
     let resource_field = format!("{field}.resource");
-    let (url, url_path) = resource_url(&resource_field, &raw.resource, warnings)?;
-    let (pattern_field, path) = match &raw.path {
+    let (url, url_path) = resource_url(&resource_field, &written.resource, warnings)?;
+    let (pattern_field, path) = match &written.path {
         Some(path) => (format!("{field}.path"), path),
         None => (resource_field.clone(), &url_path),
     };
     no_expression(&pattern_field, path)?;
     let pattern = pattern(&pattern_field, path)?;
     let variables: Vec<&str> = pattern.variables().collect();
-    let identifier = template(&resource_field, &raw.resource, &variables)?;
+    let identifier = template(&resource_field, &written.resource, &variables)?;
     Ok(Place {
         url,
         url_path,
@@ -115,19 +115,19 @@ fn place(field: &str, raw: &raw::Resource, warnings: &mut Vec<String>) -> Result
 /// Checks scopes wherever they stand but in `operations`.
 fn scope_rules(
     field: &str,
-    raw: &raw::Resource,
+    written: &document::Resource,
     warnings: &mut Vec<String>,
 ) -> Result<ScopeHierarchy> {
     let name = |name: &str| format!("{field}.{name}");
-    let hierarchy = ScopeHierarchy::new(&raw.scope_hierarchy);
-    scopes(&name("scopes"), &raw.scopes, warnings)?;
-    if let Some(supported) = &raw.scopes_supported {
+    let hierarchy = ScopeHierarchy::new(&written.scope_hierarchy);
+    scopes(&name("scopes"), &written.scopes, warnings)?;
+    if let Some(supported) = &written.scopes_supported {
         let field = name("scopes_supported");
         scopes(&field, supported, warnings)?;
-        advice::supported_scopes(&field, &raw.scopes, supported, &hierarchy, warnings);
+        advice::supported_scopes(&field, &written.scopes, supported, &hierarchy, warnings);
     }
     let field = name("scope_hierarchy");
-    for (broader, narrower) in &raw.scope_hierarchy {
+    for (broader, narrower) in &written.scope_hierarchy {
         scopes(&field, std::slice::from_ref(broader), warnings)?;
         scopes(&field, narrower, warnings)?;
     }
@@ -137,7 +137,7 @@ fn scope_rules(
 
 fn metadata(
     field: &str,
-    raw: &raw::Resource,
+    written: &document::Resource,
     place: &Place,
     ids: &[IssuerId],
     issuers: &[Issuer],
@@ -155,10 +155,10 @@ fn metadata(
             .filter_map(|id| issuers.get(id.0))
             .map(|issuer| issuer.policy.issuer.as_str())
             .collect(),
-        scopes_supported: raw.scopes_supported.as_ref().unwrap_or(&raw.scopes),
+        scopes_supported: written.scopes_supported.as_ref().unwrap_or(&written.scopes),
         bearer_methods_supported: ["header"],
-        resource_name: raw.name.as_deref(),
-        resource_documentation: raw.documentation.as_deref(),
+        resource_name: written.name.as_deref(),
+        resource_documentation: written.documentation.as_deref(),
     };
     Metadata::new(
         &place.identifier,
@@ -294,12 +294,12 @@ fn mirror(
     }))
 }
 
-fn caller_fact(fact: raw::FilterState) -> CallerFact {
+fn caller_fact(fact: document::FilterState) -> CallerFact {
     match fact {
-        raw::FilterState::Subject => CallerFact::Subject,
-        raw::FilterState::Client => CallerFact::Client,
-        raw::FilterState::Issuer => CallerFact::Issuer,
-        raw::FilterState::Scopes => CallerFact::Scopes,
+        document::FilterState::Subject => CallerFact::Subject,
+        document::FilterState::Client => CallerFact::Client,
+        document::FilterState::Issuer => CallerFact::Issuer,
+        document::FilterState::Scopes => CallerFact::Scopes,
     }
 }
 

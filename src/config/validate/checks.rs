@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::claim::ClaimPath;
 use crate::config::ConfigError;
-use crate::config::raw::Number;
+use crate::config::document::Number;
 use crate::config::words::{quoted, quoted_url};
 use crate::evidence::printable;
 use crate::scope::is_scope_token;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::checks::{Result, not_empty, seconds, url, value, warn, within};
 use crate::config::Issuer;
-use crate::config::raw::{self, MAX_TOKEN_LIFETIME};
+use crate::config::document::{self, MAX_TOKEN_LIFETIME};
 use crate::config::words::{quoted, quoted_url};
 use crate::jose::jwk::{KeySet, KeySetError};
 use crate::jose::signature::Algorithm;
@@ -25,23 +25,27 @@ const ENTRA_HOSTS: [&str; 5] = [
 ];
 const ENTRA_ANY_TENANT: [&str; 3] = ["common", "consumers", "organizations"];
 
-pub(super) fn issuer(field: &str, raw: raw::Issuer, warnings: &mut Vec<String>) -> Result<Issuer> {
+pub(super) fn issuer(
+    field: &str,
+    written: document::Issuer,
+    warnings: &mut Vec<String>,
+) -> Result<Issuer> {
     let name = |name: &str| format!("{field}.{name}");
-    let url = identifier(&name("issuer"), &raw.issuer, warnings)?;
-    let keys = keys(field, &raw, url, warnings)?;
-    let audiences = raw
+    let url = identifier(&name("issuer"), &written.issuer, warnings)?;
+    let keys = keys(field, &written, url, warnings)?;
+    let audiences = written
         .audiences
         .map(|list| audiences(&name("audiences"), list))
         .transpose()?;
-    let max_token_lifetime = raw
+    let max_token_lifetime = written
         .max_token_lifetime_seconds
         .map(|given| {
             let field = name("max_token_lifetime_seconds");
             within(&field, given, &(1..=MAX_TOKEN_LIFETIME), "seconds").map(Duration::from_secs)
         })
         .transpose()?;
-    let only = raw.algorithms.is_some();
-    let algorithms = algorithms(&name("algorithms"), raw.algorithms)?;
+    let only = written.algorithms.is_some();
+    let algorithms = algorithms(&name("algorithms"), written.algorithms)?;
     if let KeySource::Inline(keys) = &keys
         && only
     {
@@ -50,14 +54,14 @@ pub(super) fn issuer(field: &str, raw: raw::Issuer, warnings: &mut Vec<String>) 
     Ok(Issuer {
         policy: TokenPolicy {
             algorithms,
-            token_types: token_types(&name("token_types"), raw.token_types)?,
-            clock_skew: seconds(&name("clock_skew_seconds"), raw.clock_skew_seconds)?,
+            token_types: token_types(&name("token_types"), written.token_types)?,
+            clock_skew: seconds(&name("clock_skew_seconds"), written.clock_skew_seconds)?,
             max_token_lifetime,
-            issuer: raw.issuer,
+            issuer: written.issuer,
         },
         audiences,
         keys,
-        mirrors_metadata: raw.authorization_server_metadata,
+        mirrors_metadata: written.authorization_server_metadata,
     })
 }
 
@@ -91,13 +95,13 @@ fn identifier(field: &str, text: &str, warnings: &mut Vec<String>) -> Result<Htt
 
 fn keys(
     field: &str,
-    raw: &raw::Issuer,
+    written: &document::Issuer,
     issuer: HttpUrl,
     warnings: &mut Vec<String>,
 ) -> Result<KeySource> {
     let name = |name: &str| format!("{field}.{name}");
-    let timings = key_timings(&name("keys"), &raw.keys)?;
-    match (&raw.jwks, &raw.cluster) {
+    let timings = key_timings(&name("keys"), &written.keys)?;
+    match (&written.jwks, &written.cluster) {
         (Some(_), Some(_)) => Err(value(
             &name("jwks"),
             "both `jwks` and `cluster`",
@@ -109,17 +113,17 @@ fn keys(
             "the name of the Envoy cluster that reaches the issuer, or its keys inline",
         )),
         (Some(jwks), None) => {
-            nothing_to_fetch(field, raw, warnings)?;
+            nothing_to_fetch(field, written, warnings)?;
             inline_keys(&name("jwks"), jwks, warnings).map(KeySource::Inline)
         }
         (None, Some(cluster)) => {
             let cluster = not_empty(&name("cluster"), cluster.clone())?;
-            let jwks_uri = raw
+            let jwks_uri = written
                 .jwks_uri
                 .as_deref()
                 .map(|text| jwks_uri(&name("jwks_uri"), text, &issuer))
                 .transpose()?;
-            let jwks_cluster = match &raw.jwks_cluster {
+            let jwks_cluster = match &written.jwks_cluster {
                 Some(given) => not_empty(&name("jwks_cluster"), given.clone())?,
                 None => cluster.clone(),
             };
@@ -135,10 +139,14 @@ fn keys(
 }
 
 /// Refuses, beside inline keys, what says where to fetch keys and metadata from.
-fn nothing_to_fetch(field: &str, raw: &raw::Issuer, warnings: &mut Vec<String>) -> Result<()> {
+fn nothing_to_fetch(
+    field: &str,
+    written: &document::Issuer,
+    warnings: &mut Vec<String>,
+) -> Result<()> {
     for (name, given) in [
-        ("jwks_uri", raw.jwks_uri.is_some()),
-        ("jwks_cluster", raw.jwks_cluster.is_some()),
+        ("jwks_uri", written.jwks_uri.is_some()),
+        ("jwks_cluster", written.jwks_cluster.is_some()),
     ] {
         if given {
             return Err(value(
@@ -148,14 +156,14 @@ fn nothing_to_fetch(field: &str, raw: &raw::Issuer, warnings: &mut Vec<String>) 
             ));
         }
     }
-    if raw.authorization_server_metadata {
+    if written.authorization_server_metadata {
         return Err(value(
             &format!("{field}.authorization_server_metadata"),
             "true without `cluster`",
             "a `cluster` to fetch the metadata from",
         ));
     }
-    if raw.keys.has_any() {
+    if written.keys.has_any() {
         let text = "it does nothing beside `jwks`: inline keys are never fetched";
         warn(warnings, &format!("{field}.keys"), text);
     }
@@ -205,16 +213,16 @@ fn keys_fit(
     Ok(())
 }
 
-fn key_timings(field: &str, raw: &raw::KeyTimings) -> Result<KeyTimings> {
+fn key_timings(field: &str, written: &document::KeyTimings) -> Result<KeyTimings> {
     let name = |name: &str| format!("{field}.{name}");
     Ok(KeyTimings {
-        refresh: seconds(&name("refresh_seconds"), raw.refresh_seconds)?,
-        timeout: seconds(&name("timeout_seconds"), raw.timeout_seconds)?,
+        refresh: seconds(&name("refresh_seconds"), written.refresh_seconds)?,
+        timeout: seconds(&name("timeout_seconds"), written.timeout_seconds)?,
         unknown_key_cooldown: seconds(
             &name("unknown_key_cooldown_seconds"),
-            raw.unknown_key_cooldown_seconds,
+            written.unknown_key_cooldown_seconds,
         )?,
-        max_stale: seconds(&name("max_stale_seconds"), raw.max_stale_seconds)?,
+        max_stale: seconds(&name("max_stale_seconds"), written.max_stale_seconds)?,
     })
 }
 

@@ -8,36 +8,36 @@ mod operations;
 mod paths;
 mod resource;
 
-use super::raw;
+use super::document;
 use super::words::quoted;
 use super::{Config, Issuer, Limits, Mode};
 use crate::resource::host::Hosts;
 use crate::resource::{Resource, Resources};
 use checks::{Result, seconds, size, value};
 
-pub(super) fn config(raw: raw::Config) -> Result<Config> {
+pub(super) fn config(written: document::Config) -> Result<Config> {
     let mut warnings = Vec::new();
-    let issuers = issuers(raw.issuers, &mut warnings)?;
-    let resources = resources(raw.resources, &issuers, &mut warnings)?;
+    let issuers = issuers(written.issuers, &mut warnings)?;
+    let resources = resources(written.resources, &issuers, &mut warnings)?;
     Ok(Config {
-        enabled: raw.enabled,
-        mode: match raw.mode {
-            raw::Mode::Enforce => Mode::Enforce,
-            raw::Mode::Observe => Mode::Observe,
+        enabled: written.enabled,
+        mode: match written.mode {
+            document::Mode::Enforce => Mode::Enforce,
+            document::Mode::Observe => Mode::Observe,
         },
-        limits: limits(&raw.limits)?,
+        limits: limits(&written.limits)?,
         issuers,
         resources: Resources::new(resources),
         warnings,
     })
 }
 
-fn issuers(raw: Vec<raw::Issuer>, warnings: &mut Vec<String>) -> Result<Vec<Issuer>> {
-    if raw.is_empty() {
+fn issuers(written: Vec<document::Issuer>, warnings: &mut Vec<String>) -> Result<Vec<Issuer>> {
+    if written.is_empty() {
         return Err(value("issuers", "an empty list", "at least one issuer"));
     }
     let mut issuers: Vec<Issuer> = Vec::new();
-    for (at, issuer) in raw.into_iter().enumerate() {
+    for (at, issuer) in written.into_iter().enumerate() {
         let field = format!("issuers[{at}]");
         let issuer = issuer::issuer(&field, issuer, warnings)?;
         if issuers
@@ -57,15 +57,15 @@ fn issuers(raw: Vec<raw::Issuer>, warnings: &mut Vec<String>) -> Result<Vec<Issu
 }
 
 fn resources(
-    raw: Vec<raw::Resource>,
+    written: Vec<document::Resource>,
     issuers: &[Issuer],
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Resource>> {
-    if raw.is_empty() {
+    if written.is_empty() {
         return Err(value("resources", "an empty list", "at least one resource"));
     }
     let mut resources: Vec<Resource> = Vec::new();
-    for (at, resource) in raw.into_iter().enumerate() {
+    for (at, resource) in written.into_iter().enumerate() {
         let field = format!("resources[{at}]");
         let resource = resource::resource(&field, resource, issuers, warnings)?;
         if let Some(other) = resources.iter().find(|other| collide(other, &resource)) {
@@ -81,15 +81,15 @@ fn resources(
     Ok(resources)
 }
 
-fn limits(raw: &raw::Limits) -> Result<Limits> {
+fn limits(written: &document::Limits) -> Result<Limits> {
     let limits = Limits {
-        token_bytes: size("limits.token_bytes", raw.token_bytes)?,
-        held_requests: size("limits.held_requests", raw.held_requests)?,
-        body_bytes: size("limits.body_bytes", raw.body_bytes)?,
-        held_body_bytes: size("limits.held_body_bytes", raw.held_body_bytes)?,
-        body_time: seconds("limits.body_seconds", raw.body_seconds)?,
-        cached_tokens: size("limits.cached_tokens", raw.cached_tokens)?,
-        cached_bytes: size("limits.cached_bytes", raw.cached_bytes)?,
+        token_bytes: size("limits.token_bytes", written.token_bytes)?,
+        held_requests: size("limits.held_requests", written.held_requests)?,
+        body_bytes: size("limits.body_bytes", written.body_bytes)?,
+        held_body_bytes: size("limits.held_body_bytes", written.held_body_bytes)?,
+        body_time: seconds("limits.body_seconds", written.body_seconds)?,
+        cached_tokens: size("limits.cached_tokens", written.cached_tokens)?,
+        cached_bytes: size("limits.cached_bytes", written.cached_bytes)?,
     };
     if limits.held_body_bytes < limits.body_bytes {
         return Err(value(

@@ -2,7 +2,7 @@
 
 use super::checks::scopes;
 use super::checks::{Result, value, warn};
-use crate::config::raw;
+use crate::config::document;
 use crate::config::words::{nearest, quoted};
 use crate::mcp::{self, NamePattern, Needs, OperationRule, Pattern};
 
@@ -37,7 +37,7 @@ const CLIENT_METHODS: [&str; 24] = [
 
 pub(super) fn operations(
     field: &str,
-    rules: Vec<raw::OperationRule>,
+    rules: Vec<document::OperationRule>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<OperationRule>> {
     rules
@@ -49,7 +49,7 @@ pub(super) fn operations(
 
 fn operation(
     field: &str,
-    rule: raw::OperationRule,
+    rule: document::OperationRule,
     warnings: &mut Vec<String>,
 ) -> Result<OperationRule> {
     let method = method(&format!("{field}.method"), &rule.method, warnings)?;
