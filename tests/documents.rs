@@ -6,14 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mcp_auth_filter::reason::Reason;
-
-const DOCUMENTS: [&str; 4] = [
-    "SECURITY.md",
-    "docs/operations.md",
-    "docs/threat-model.md",
-    "docs/troubleshooting.md",
-];
+use mcp_auth_filter::reason::{Challenge, Reason};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -22,6 +15,30 @@ fn root() -> &'static Path {
 fn read(path: impl AsRef<Path>) -> String {
     let path = root().join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The README, SECURITY.md, and everything below `docs/`.
+fn documents() -> Vec<String> {
+    let mut found = files("docs", "md");
+    found.extend(["README.md".to_owned(), "SECURITY.md".to_owned()]);
+    found
+}
+
+/// The files below a folder whose names end in `.extension`.
+fn files(folder: &str, extension: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::from(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root().join(&folder)).unwrap() {
+            let path = folder.join(entry.unwrap().file_name());
+            if root().join(&path).is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                found.push(path.to_str().unwrap().to_owned());
+            }
+        }
+    }
+    found
 }
 
 /// What stands between backticks, code blocks left out.
@@ -40,8 +57,8 @@ fn quoted(text: &str) -> Vec<String> {
 #[test]
 fn every_test_that_is_named_exists() {
     let mut count = 0;
-    for document in DOCUMENTS {
-        for name in quoted(&read(document)) {
+    for document in documents() {
+        for name in quoted(&read(&document)) {
             let mut parts = name.split("::");
             let file = parts.next().unwrap();
             if !(file.ends_with(".rs") || file.ends_with(".py")) {
@@ -72,9 +89,9 @@ fn every_test_that_is_named_exists() {
 
 #[test]
 fn every_link_leads_somewhere() {
-    for document in DOCUMENTS {
-        let folder = Path::new(document).parent().unwrap();
-        let text = read(document);
+    for document in documents() {
+        let folder = Path::new(&document).parent().unwrap();
+        let text = read(&document);
         for link in text.split("](").skip(1) {
             let link = link.split(')').next().unwrap();
             if link.starts_with("https://") {
@@ -82,7 +99,7 @@ fn every_link_leads_somewhere() {
             }
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
             let path: PathBuf = match file {
-                "" => document.into(),
+                "" => (&document).into(),
                 file => folder.join(file),
             };
             let found = root().join(&path);
@@ -120,16 +137,35 @@ fn every_reason_is_in_the_documents_for_operators() {
 }
 
 #[test]
-fn every_metric_that_is_named_exists() {
-    let source = read("src/filter/metrics.rs") + &read("src/filter/host.rs");
-    for document in DOCUMENTS {
-        for word in read(document).split(|letter: char| !letter.is_alphanumeric() && letter != '_')
-        {
-            let known = ["mcp_auth", "mcp_auth_filter"].contains(&word) || source.contains(word);
-            assert!(
-                !word.starts_with("mcp_auth") || known,
-                "{document}: no {word} in the code"
-            );
+fn every_refusal_is_in_the_list_as_the_code_has_it() {
+    let text = read("docs/refusals.md");
+    for reason in Reason::ALL {
+        let answer = reason.answer();
+        let code = match answer.challenge {
+            Challenge::Bare => String::new(),
+            Challenge::None | Challenge::WithError => format!("`{}`", answer.error.as_str()),
+        };
+        let start = format!(
+            "| `{}` | {} | {code} | {} |",
+            reason.label(),
+            answer.status,
+            answer.description
+        );
+        assert!(text.contains(&start), "docs/refusals.md has no row {start}");
+    }
+}
+
+#[test]
+fn every_metric_and_filter_state_that_is_named_exists() {
+    let mut source = read("envoy/envoy.yaml");
+    for file in files("src", "rs") {
+        source.push_str(&read(file));
+    }
+    for document in documents() {
+        let text = read(&document);
+        let words = text.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+        for word in words.filter(|word| word.starts_with("mcp_auth")) {
+            assert!(source.contains(word), "{document}: no {word} in the code");
         }
     }
 }

@@ -27,7 +27,7 @@ token, put three claims into headers, and remove the `Authorization` header. Env
 behind the filters (`direct_response`). Requests have ten headers where nothing else is said, and
 come on {connections} connections of HTTP/1.1 from `wrk`, which sends the next one as soon as the
 last is answered: latencies are those of an Envoy that is kept busy. Where the machine has cores
-enough, Envoy and `wrk` have their own. The interlock is the RBAC filter that the README asks for
+enough, Envoy and `wrk` have their own. The interlock is the RBAC filter that docs/deploying.md asks for
 behind this filter. "A filter that only makes this one's calls" is a module of some hundred bytes that
 asks the host for the same things and judges nothing: what WebAssembly costs in Envoy by itself."""
 

@@ -1,7 +1,6 @@
 """The official SDKs as clients, in every protocol era that they speak.
 
-What is observed here is the table in the README's section "Clients": each run is compared with
-`ROWS`, and the README with what `ROWS` says.
+What is observed here is the table in docs/sdks.md: each run is compared with `ROWS`, and the page with what `ROWS` says.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ BEGINS_AGAIN = "yes [1]"
 
 @dataclass(frozen=True)
 class Row:
-    """What the README says of one SDK."""
+    """What docs/sdks.md says of one SDK."""
 
     sdk: Sdk
     login: str
@@ -439,8 +438,7 @@ def test_what_a_client_needs_from_the_challenge(
     assert outcome == expected
 
 
-def test_the_table_in_the_readme() -> None:
-    readme = (paths.REPOSITORY / "README.md").read_text()
-    section = readme.split("\n## Clients\n")[1].split("\n## ")[0]
-    table = [line for line in section.splitlines() if line.startswith("|")]
+def test_the_table_in_the_documents() -> None:
+    page = (paths.REPOSITORY / "docs" / "sdks.md").read_text()
+    table = [line for line in page.splitlines() if line.startswith("|")]
     assert table[2:] == [str(row) for row in ROWS]

@@ -46,7 +46,7 @@ class ClientFailed(Exception):
 
 @dataclass(frozen=True)
 class Sdk:
-    """`title` as the README has it; the first of `eras` is the newest that it speaks."""
+    """`title` as docs/sdks.md has it; the first of `eras` is the newest that it speaks."""
 
     name: str
     title: str
