@@ -319,7 +319,7 @@ def gateway_routes(route: Json, switches: Sequence[Json]) -> list[Json]:
     ]  # fmt: skip
 
 
-_ESCAPED_SLASHES = {"RejectRequest": "REJECT_REQUEST", "UnescapeRedirect": "UNESCAPE_AND_REDIRECT"}
+_ESCAPED_SLASHES = {"RejectRequest": "REJECT_REQUEST", "UnescapeAndRedirect": "UNESCAPE_AND_REDIRECT"}
 _UNDERSCORES = {"RejectRequest": "REJECT_REQUEST", "Allow": "ALLOW"}
 
 
