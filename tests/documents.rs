@@ -169,3 +169,40 @@ fn every_metric_and_filter_state_that_is_named_exists() {
         }
     }
 }
+
+/// The form of keepachangelog.com: versions, in each some of six sections, in each one line a subject.
+#[test]
+fn the_changelog_keeps_its_form() {
+    let text = read("CHANGELOG.md");
+    let (_, versions) = text.split_once("\n## ").unwrap();
+    for version in versions.split("\n## ") {
+        let (heading, body) = version.split_once('\n').unwrap();
+        let dated = heading.split_once(" - ");
+        assert!(
+            heading == "Unreleased" || dated.is_some_and(|(_, date)| date.len() == 10),
+            "## {heading}: `Unreleased`, or `VERSION - YYYY-MM-DD`"
+        );
+        let sections = [
+            "Added",
+            "Changed",
+            "Deprecated",
+            "Removed",
+            "Fixed",
+            "Security",
+        ];
+        let mut seen = Vec::new();
+        for line in body.lines().filter(|line| !line.is_empty()) {
+            match line.strip_prefix("### ") {
+                Some(section) => {
+                    assert!(sections.contains(&section), "{heading}: {line}");
+                    assert!(!seen.contains(&section), "{heading}: {section} twice");
+                    seen.push(section);
+                }
+                None => assert!(
+                    line.starts_with("- ") && !seen.is_empty(),
+                    "{heading}: one line for each subject, in a section: {line}"
+                ),
+            }
+        }
+    }
+}
