@@ -4,9 +4,9 @@
 //! in what happened; [`Keys::next_command`] says what to do next; [`Keys::poll_timeout`] says
 //! when to call [`Keys::handle_tick`] at the latest.
 
-mod backoff;
+pub(crate) mod backoff;
 pub mod discovery;
-mod fetch_error;
+pub(crate) mod fetch_error;
 mod freshness;
 mod issuer;
 mod mirror;

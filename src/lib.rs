@@ -18,6 +18,7 @@ pub mod gate;
 pub mod head;
 pub mod held;
 pub mod ids;
+pub mod introspection;
 pub mod jose;
 pub mod json;
 pub mod keys;

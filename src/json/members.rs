@@ -76,6 +76,12 @@ impl Object {
         members.filter_map(|(name, value)| Some((self.read(name), self.raw(value)?)))
     }
 
+    /// About how much memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let each = size_of::<Member>().saturating_mul(self.members.capacity());
+        self.text.capacity().saturating_add(each)
+    }
+
     /// What a text of this object says.
     pub fn read<'a>(&'a self, text: &'a Text) -> &'a str {
         match text {

@@ -3,27 +3,27 @@
 use std::time::Duration;
 
 /// The first pause after a failed fetch; it doubles with each further failure.
-pub(super) const FIRST: Duration = Duration::from_secs(1);
+pub(crate) const FIRST: Duration = Duration::from_secs(1);
 /// The longest pause after a failed fetch, before jitter.
-pub(super) const LONGEST: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 /// How often a fetch is tried again after [`FIRST`] while there were never any keys: a server that has
 /// just started may still be making its own.
 const FIRST_KEYS: u32 = 5;
 /// For a try that is so near, requests wait where there were never any keys.
-pub(super) const NEAR: Duration = Duration::from_secs(2);
+pub(crate) const NEAR: Duration = Duration::from_secs(2);
 /// The least time from a failure to the next try that requests can cause while no keys can be used.
-pub(super) const ON_REQUEST: Duration = Duration::from_secs(2);
+pub(crate) const ON_REQUEST: Duration = Duration::from_secs(2);
 /// How long past its timeout a fetch is waited for; then its callback is taken for lost.
-pub(super) const CALLBACK_GRACE: Duration = Duration::from_secs(2);
+pub(crate) const CALLBACK_GRACE: Duration = Duration::from_secs(2);
 
 /// The pause after so many failures in a row before this one.
-pub(super) fn pause(failures: u32) -> Duration {
+pub(crate) fn pause(failures: u32) -> Duration {
     let factor = 1_u32.checked_shl(failures.min(6)).unwrap_or(1);
     FIRST.saturating_mul(factor).min(LONGEST)
 }
 
 /// The same where there were never any keys.
-pub(super) fn pause_for_first_keys(failures: u32) -> Duration {
+pub(crate) fn pause_for_first_keys(failures: u32) -> Duration {
     pause(failures.saturating_sub(FIRST_KEYS.saturating_sub(1)))
 }
 

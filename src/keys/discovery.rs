@@ -62,12 +62,12 @@ pub enum DiscoveryError {
     IssuerMissing,
     /// The `issuer` is another one (RFC 8414 §3.3). Escaped and cut.
     IssuerMismatch(String),
-    /// No `jwks_uri`, or one that is not a text.
-    JwksUriMissing,
-    /// A `jwks_uri` that cannot be fetched.
-    JwksUriUnusable(UrlError),
-    /// A `jwks_uri` over `http` for an issuer over `https`.
-    JwksUriInsecure,
+    /// No member of this name, or one that is not a text.
+    UrlMissing(&'static str),
+    /// The member of this name is a URL that cannot be called.
+    UrlUnusable(&'static str, UrlError),
+    /// The member of this name is over `http` for an issuer over `https`.
+    UrlInsecure(&'static str),
 }
 
 impl fmt::Display for DiscoveryError {
@@ -77,24 +77,40 @@ impl fmt::Display for DiscoveryError {
             Self::NotAnObject => f.write_str("the metadata is not a JSON object"),
             Self::IssuerMissing => f.write_str("the metadata has no issuer"),
             Self::IssuerMismatch(found) => write!(f, "the metadata is for another issuer, {found}"),
-            Self::JwksUriMissing => f.write_str("the metadata has no jwks_uri"),
-            Self::JwksUriUnusable(error) => {
+            Self::UrlMissing(member) => write!(f, "the metadata has no {member}"),
+            Self::UrlUnusable(member, error) => {
                 write!(
                     f,
-                    "the jwks_uri of the metadata is not {}",
+                    "the {member} of the metadata is not {}",
                     error.expected()
                 )
             }
-            Self::JwksUriInsecure => f.write_str("the jwks_uri of the metadata is not https"),
+            Self::UrlInsecure(member) => write!(f, "the {member} of the metadata is not https"),
         }
     }
 }
 
 /// Reads the `jwks_uri` out of the metadata of `issuer`.
 pub fn jwks_uri(document: &[u8], issuer: &HttpUrl) -> Result<HttpUrl, DiscoveryError> {
+    endpoint("jwks_uri", document, issuer)
+}
+
+/// Reads the `introspection_endpoint` (RFC 8414 §2) out of the metadata of `issuer`.
+pub(crate) fn introspection_endpoint(
+    document: &[u8],
+    issuer: &HttpUrl,
+) -> Result<HttpUrl, DiscoveryError> {
+    endpoint("introspection_endpoint", document, issuer)
+}
+
+fn endpoint(
+    member: &'static str,
+    document: &[u8],
+    issuer: &HttpUrl,
+) -> Result<HttpUrl, DiscoveryError> {
     let document = metadata_of(document, issuer)?;
-    let uri = text(&document, "jwks_uri").ok_or(DiscoveryError::JwksUriMissing)?;
-    usable_jwks_uri(&uri, issuer)
+    let uri = text(&document, member).ok_or(DiscoveryError::UrlMissing(member))?;
+    usable(member, &uri, issuer)
 }
 
 /// Checks that a document is metadata of `issuer` (RFC 8414 §3.3).
@@ -122,9 +138,14 @@ fn text<'d>(document: &Members<'d>, member: &str) -> Option<Cow<'d, str>> {
 
 /// Checks a `jwks_uri` of `issuer`.
 pub fn usable_jwks_uri(uri: &str, issuer: &HttpUrl) -> Result<HttpUrl, DiscoveryError> {
-    let uri = HttpUrl::parse_location(uri).map_err(DiscoveryError::JwksUriUnusable)?;
+    usable("jwks_uri", uri, issuer)
+}
+
+fn usable(member: &'static str, uri: &str, issuer: &HttpUrl) -> Result<HttpUrl, DiscoveryError> {
+    let unusable = |error| DiscoveryError::UrlUnusable(member, error);
+    let uri = HttpUrl::parse_location(uri).map_err(unusable)?;
     if uri.scheme() == "http" && issuer.scheme() == "https" {
-        return Err(DiscoveryError::JwksUriInsecure);
+        return Err(DiscoveryError::UrlInsecure(member));
     }
     Ok(uri)
 }
@@ -187,15 +208,15 @@ mod tests {
             ),
             (
                 r#"{"issuer":"https://a.example/t"}"#,
-                DiscoveryError::JwksUriMissing,
+                DiscoveryError::UrlMissing("jwks_uri"),
             ),
             (
                 r#"{"issuer":"https://a.example/t","jwks_uri":"/keys"}"#,
-                DiscoveryError::JwksUriUnusable(UrlError::NotAbsolute),
+                DiscoveryError::UrlUnusable("jwks_uri", UrlError::NotAbsolute),
             ),
             (
                 r#"{"issuer":"https://a.example/t","jwks_uri":"http://a.example/keys"}"#,
-                DiscoveryError::JwksUriInsecure,
+                DiscoveryError::UrlInsecure("jwks_uri"),
             ),
         ] {
             assert_eq!(

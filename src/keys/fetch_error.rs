@@ -42,20 +42,20 @@ impl fmt::Display for FetchError {
 }
 
 /// What was asked, for logs: without the query, in which a key might stand.
-pub(super) fn shown(url: &HttpUrl) -> String {
+pub(crate) fn shown(url: &HttpUrl) -> String {
     let text = url.as_str();
     escaped(text.split_once('?').map_or(text, |(before, _)| before))
 }
 
 impl FetchError {
     /// How much it says of why no place had the metadata: the cause is seldom in the last one.
-    pub(super) const fn weight(&self) -> u8 {
+    pub(crate) const fn weight(&self) -> u8 {
         match self {
             Self::Discovery(DiscoveryError::IssuerMismatch(_)) => 5,
             Self::Discovery(
-                DiscoveryError::JwksUriMissing
-                | DiscoveryError::JwksUriUnusable(_)
-                | DiscoveryError::JwksUriInsecure,
+                DiscoveryError::UrlMissing(_)
+                | DiscoveryError::UrlUnusable(..)
+                | DiscoveryError::UrlInsecure(_),
             ) => 4,
             Self::Discovery(
                 DiscoveryError::NotJson(_)

@@ -182,7 +182,7 @@ impl Mirror {
         let url = match place.url(&self.config.issuer) {
             Ok(url) => url,
             Err(error) => {
-                let error = discovery::DiscoveryError::JwksUriUnusable(error);
+                let error = discovery::DiscoveryError::UrlUnusable("jwks_uri", error);
                 return self.fail(FetchError::Discovery(error), now, outbox);
             }
         };

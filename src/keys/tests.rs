@@ -644,7 +644,7 @@ fn the_error_that_says_most_is_told_with_its_place() {
         (
             [status(404), ok(no_uri.to_vec()), ok(b"<html>".to_vec())],
             (
-                FetchError::Discovery(discovery::DiscoveryError::JwksUriMissing),
+                FetchError::Discovery(discovery::DiscoveryError::UrlMissing("jwks_uri")),
                 inserted.clone(),
             ),
         ),

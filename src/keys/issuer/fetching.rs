@@ -48,7 +48,7 @@ impl RemoteIssuer {
                 self.fetch(Target::Metadata(place), &cluster, &url, now, outbox);
             }
             Err(error) => {
-                let error = FetchError::Discovery(DiscoveryError::JwksUriUnusable(error));
+                let error = FetchError::Discovery(DiscoveryError::UrlUnusable("jwks_uri", error));
                 self.fail(error, now, outbox);
             }
         }
