@@ -6,21 +6,31 @@ import contextlib
 import socket
 import struct
 from collections import Counter
+from collections.abc import Callable
 
 from . import http1
 
+# How much is sent of each body that never ends.
+ENDLESS = 400_000
 
-def endless_bodies(port: int, bearer: str, count: int) -> Counter[int]:
-    """What POSTs of 400 KB are answered that never end."""
+
+def endless_bodies(
+    port: int, bearer: str, count: int, *, sent: Callable[[int], None] = lambda _: None
+) -> Counter[int]:
+    """What POSTs of `ENDLESS` bytes are answered that never end.
+
+    `sent` is called after each of them, with how many they are by then.
+    """
     lines = [f"authorization: Bearer {bearer}", "host: a", "content-length: 500000"]
     head = "\r\n".join(["POST /mcp HTTP/1.1", *lines, "", ""]).encode()
     connections = []
     try:
-        for _ in range(count):
+        for number in range(1, count + 1):
             connection = socket.create_connection(("127.0.0.1", port), timeout=30)
             connections.append(connection)
             with contextlib.suppress(OSError):  # answered before it was sent
-                connection.sendall(head + b" " * 400_000)
+                connection.sendall(head + b" " * ENDLESS)
+            sent(number)
         return Counter(_status(connection) for connection in connections)
     finally:
         for connection in connections:
