@@ -7,6 +7,8 @@ pub mod path;
 mod tests;
 pub mod withheld;
 
+use std::borrow::Cow;
+
 use crate::claim::{CallerFact, ClaimRule, IdentityHeader};
 use crate::ids::{IssuerId, ResourceId};
 use crate::mcp::{Needs, Operation, OperationRule};
@@ -90,6 +92,33 @@ pub enum Route {
     Protected(ResourceId, Bindings),
     /// It cannot be told for certain, and might be for this resource.
     Unclear(ResourceId, Reason),
+}
+
+impl Route {
+    /// The resource that the request is for, with what the variables of its path stand for.
+    pub(crate) fn resource(&self) -> Option<(ResourceId, &Bindings)> {
+        match self {
+            Self::Foreign => None,
+            Self::Metadata(id, bindings) | Self::Protected(id, bindings) => Some((*id, bindings)),
+            Self::Mirror(id, _) | Self::Unclear(id, _) => Some((*id, Bindings::NONE)),
+        }
+    }
+}
+
+/// The resource that a request is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) id: ResourceId,
+    pub(crate) resource: &'a Resource,
+    /// The values of the variables of its path.
+    pub(crate) bindings: &'a Bindings,
+}
+
+impl Target<'_> {
+    /// The resource's identifier, as tokens for this request name it.
+    pub(crate) fn identifier(&self) -> Cow<'_, str> {
+        self.resource.identifier.render(self.bindings)
+    }
 }
 
 /// The resources of a configuration, and where they stand.

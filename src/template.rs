@@ -9,6 +9,9 @@ use std::fmt;
 pub struct Bindings(pub(crate) Vec<(String, String)>);
 
 impl Bindings {
+    /// Those of a pattern without variables.
+    pub(crate) const NONE: &'static Self = &Self(Vec::new());
+
     /// The value of a variable.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0

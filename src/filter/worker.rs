@@ -27,7 +27,7 @@ use crate::resource::Route;
 use crate::resource::host::Authority;
 use crate::sorted::SortedMap;
 use crate::time::UnixNanos;
-use crate::trust::Trust;
+use crate::trust::{Awaited, Trust};
 
 /// The longest time between two ticks: a wall clock may jump, and nothing else wakes the root.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
@@ -321,7 +321,7 @@ impl Worker {
         if let Decision::ReadBody(pending) = decision {
             return self.read_body(stream, request, pending, now, again.is_some());
         }
-        if let Decision::Wait(issuer) = decision {
+        if let Decision::Wait(Awaited::Keys(issuer)) = decision {
             let deadline = again.map(|(deadline, _)| deadline);
             return self.hold(stream, request, issuer, deadline, now);
         }

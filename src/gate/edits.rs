@@ -44,7 +44,7 @@ impl Edits {
 impl Request<'_> {
     /// For a request of a caller who is known, or of one who is not.
     pub(super) fn edits(&self, caller: Option<&Rc<Caller>>) -> Edits {
-        let hides_token = caller.is_some() && !self.resource.forward_token;
+        let hides_token = caller.is_some() && !self.target.resource.forward_token;
         let reads_response = caller.is_some() && self.filters_lists();
         // Whoever is known sent a token.
         let mut remove = if hides_token {
@@ -55,7 +55,7 @@ impl Request<'_> {
         if reads_response && self.head.has("accept-encoding") {
             remove.push(Cow::Borrowed("accept-encoding"));
         }
-        for header in self.resource.withheld.names() {
+        for header in self.target.resource.withheld.names() {
             for name in self.head.names_of_length(header.len()) {
                 if let Ok(name) = std::str::from_utf8(name)
                     && folds_to(name, header)
@@ -78,7 +78,7 @@ impl Request<'_> {
 
     /// Whether responses are read. Who only observes changes nothing.
     pub(super) fn filters_lists(&self) -> bool {
-        self.resource.filter_lists && self.config.mode == Mode::Enforce
+        self.target.resource.filter_lists && self.config.mode == Mode::Enforce
     }
 }
 

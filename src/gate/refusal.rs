@@ -46,3 +46,55 @@ pub struct MismatchedRequest {
     /// Its JSON-RPC id, to be repeated in the answer.
     pub id: Option<RequestId>,
 }
+
+impl Refusal {
+    /// The refusal for this reason; all else that an operator wants to know is added to it.
+    #[cold]
+    pub(super) fn new(reason: Reason, resource: ResourceId) -> Box<Self> {
+        Box::new(Self {
+            reason,
+            resource,
+            issuer: None,
+            expected: None,
+            found: None,
+            retry_after: None,
+            needs: None,
+            mismatch: None,
+            denied: None,
+        })
+    }
+
+    /// With the issuer of the token.
+    pub(super) fn by(mut self: Box<Self>, issuer: IssuerId) -> Box<Self> {
+        self.issuer = Some(issuer);
+        self
+    }
+
+    /// With what is allowed and what was found.
+    #[cold]
+    pub(super) fn told(
+        mut self: Box<Self>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Box<Self> {
+        self.expected = Some(expected.into());
+        self.found = Some(found.into());
+        self
+    }
+
+    /// With what was found, where nothing can be said of what is allowed.
+    #[cold]
+    pub(super) fn found(mut self: Box<Self>, found: impl Into<String>) -> Box<Self> {
+        self.found = Some(found.into());
+        self
+    }
+
+    /// As logs have it. What is not known is `-`.
+    pub fn evidence(&self) -> String {
+        format!(
+            "expected={} found={}",
+            self.expected.as_deref().unwrap_or("-"),
+            self.found.as_deref().unwrap_or("-"),
+        )
+    }
+}

@@ -5,7 +5,9 @@ mod evidence;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::ids::IssuerId;
 use crate::jose::signature::Portable;
+use crate::keys::Keys;
 use crate::reason::{Challenge, Fault};
 use crate::testing;
 
@@ -474,7 +476,7 @@ fn keys_that_cannot_be_had_are_503_and_never_a_challenge() {
     let route = route(&config, Some(b"/mcp"), Authority::NotRead);
     assert!(matches!(
         decide(&config, &route, &head, &mut trust, NOW, NOW),
-        Decision::Wait(IssuerId(0))
+        Decision::Wait(Awaited::Keys(IssuerId(0)))
     ));
     for reason in Reason::ALL
         .iter()

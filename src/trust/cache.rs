@@ -28,16 +28,16 @@ const MOST_USES: u8 = 3;
 
 /// How much is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub(super) struct Bounds {
     /// How many entries at most; 0 for none.
-    pub entries: usize,
+    pub(super) entries: usize,
     /// How many bytes at most, by the cache's own estimate.
-    pub bytes: usize,
+    pub(super) bytes: usize,
 }
 
-/// What is remembered under: credentials as they came, for one resource.
+/// The key of an entry: credentials as they came, for one resource.
 #[derive(Clone, Copy, Debug)]
-pub struct Key<'a> {
+pub(super) struct CacheKey<'a> {
     /// The resource that they are for.
     resource: ResourceId,
     /// What the variables of its path stand for.
@@ -51,12 +51,12 @@ pub struct Key<'a> {
 /// numbers. Whoever could make two credentials collide would push the one out of the memory with
 /// the other, and no more: they are compared in full.
 #[derive(Clone)]
-pub struct Keyed {
+pub(super) struct CacheSeed {
     of_worker: SharedSeed,
     of_hasher: u64,
 }
 
-impl Default for Keyed {
+impl Default for CacheSeed {
     fn default() -> Self {
         let random = || RandomState::new().build_hasher().finish();
         Self {
@@ -66,20 +66,20 @@ impl Default for Keyed {
     }
 }
 
-impl Keyed {
+impl CacheSeed {
     /// The key for the whole value of `authorization`, and for what the variables of the resource's
     /// path stand for.
-    pub fn key<'a>(
+    pub(super) fn key<'a>(
         &self,
         resource: ResourceId,
         bindings: &'a Bindings,
         credentials: &'a [u8],
-    ) -> Key<'a> {
+    ) -> CacheKey<'a> {
         let mut hasher = FoldHasher::with_seed(self.of_hasher, &self.of_worker);
         hasher.write(credentials);
         hasher.write_usize(resource.0);
         bindings.hash(&mut hasher);
-        Key {
+        CacheKey {
             resource,
             bindings,
             credentials,
@@ -89,7 +89,7 @@ impl Keyed {
 }
 
 /// A memory of `V`s.
-pub struct Cache<V> {
+pub(super) struct Cache<V> {
     bounds: Bounds,
     /// Where the entry with a hash is. Another key of the same hash takes its place.
     slots: HashMap<u64, usize, BuildHasherDefault<HashItself>>,
@@ -115,7 +115,7 @@ struct Entry<V> {
 }
 
 impl<V> Entry<V> {
-    fn is_for(&self, key: Key<'_>) -> bool {
+    fn is_for(&self, key: CacheKey<'_>) -> bool {
         self.resource == key.resource
             && is_same(&self.credentials, key.credentials)
             && self.bindings == *key.bindings
@@ -124,7 +124,7 @@ impl<V> Entry<V> {
 
 impl<V> Cache<V> {
     /// An empty one.
-    pub fn new(bounds: Bounds) -> Self {
+    pub(super) fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
             slots: HashMap::default(),
@@ -139,7 +139,7 @@ impl<V> Cache<V> {
     }
 
     /// What was remembered under `key`.
-    pub fn get(&mut self, key: Key<'_>) -> Option<&V> {
+    pub(super) fn get(&mut self, key: CacheKey<'_>) -> Option<&V> {
         let slot = *self.slots.get(&key.hash)?;
         let entry = self.entries.get_mut(slot)?.as_mut()?;
         if !entry.is_for(key) {
@@ -150,7 +150,7 @@ impl<V> Cache<V> {
     }
 
     /// Remembers a value of about `value_bytes`, if there can be room for it.
-    pub fn insert(&mut self, key: Key<'_>, value: V, value_bytes: usize) {
+    pub(super) fn insert(&mut self, key: CacheKey<'_>, value: V, value_bytes: usize) {
         let bytes = OVERHEAD
             .saturating_add(key.credentials.len())
             .saturating_add(key.bindings.bytes())
@@ -197,22 +197,24 @@ impl<V> Cache<V> {
     }
 
     /// Forgets what was remembered under `key`.
-    pub fn remove(&mut self, key: Key<'_>) {
+    pub(super) fn remove(&mut self, key: CacheKey<'_>) {
         self.forget(key.hash);
     }
 
     /// How many entries there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
 
     /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
     /// About how many bytes they take.
-    pub fn bytes(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 

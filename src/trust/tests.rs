@@ -1,4 +1,5 @@
 use std::cell::Cell;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -151,7 +152,7 @@ fn a_token_is_verified_once() {
     for _ in 0..10 {
         assert_eq!(worker.send(&token), (None, 0));
     }
-    assert_eq!(worker.trust.remembered().0, 1);
+    assert_eq!(worker.trust.memory.remembered().0, 1);
 }
 
 #[test]
@@ -382,7 +383,7 @@ fn memory_can_be_turned_off() {
     let token = token(&claims());
     assert_eq!(worker.send(&token), (None, 1));
     assert_eq!(worker.send(&token), (None, 1));
-    assert_eq!(worker.trust.remembered(), (0, 0));
+    assert_eq!(worker.trust.memory.remembered(), (0, 0));
 }
 
 fn rotated(without: &[&str]) -> Value {

@@ -22,7 +22,7 @@ use mcp_auth_filter::reason::Reason;
 use mcp_auth_filter::resource::Route;
 use mcp_auth_filter::time::UnixNanos;
 use mcp_auth_filter::token::UnverifiedToken;
-use mcp_auth_filter::trust::Trust;
+use mcp_auth_filter::trust::{Awaited, Trust};
 
 use crate::{Failure, Outcome, now, read_file, read_stdin, show};
 use request::Request;
@@ -335,7 +335,7 @@ impl Explanation<'_> {
                     "The token is good. Whether it is enough depends on the body: give it with --body."
                 )
             }
-            Decision::Wait(id) => {
+            Decision::Wait(Awaited::Keys(id)) => {
                 let name = self.config.issuer(*id).map(|issuer| &issuer.policy.issuer);
                 let name = name.map_or("the issuer", String::as_str);
                 writeln!(out, "Held until the keys of {} come.", show::line(name))

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 struct Numbers {
-    keyed: Keyed,
+    seed: CacheSeed,
     cache: Cache<u32>,
     bindings: Bindings,
 }
@@ -13,7 +13,7 @@ struct Numbers {
 impl Numbers {
     fn new(entries: usize, bytes: usize) -> Self {
         Self {
-            keyed: Keyed::default(),
+            seed: CacheSeed::default(),
             cache: Cache::new(Bounds { entries, bytes }),
             bindings: Bindings::default(),
         }
@@ -22,7 +22,7 @@ impl Numbers {
     fn insert(&mut self, number: u32) {
         let credentials = number.to_be_bytes();
         self.cache.insert(
-            self.keyed.key(ResourceId(0), &self.bindings, &credentials),
+            self.seed.key(ResourceId(0), &self.bindings, &credentials),
             number,
             0,
         );
@@ -31,7 +31,7 @@ impl Numbers {
     fn get(&mut self, number: u32) -> Option<u32> {
         let credentials = number.to_be_bytes();
         self.cache
-            .get(self.keyed.key(ResourceId(0), &self.bindings, &credentials))
+            .get(self.seed.key(ResourceId(0), &self.bindings, &credentials))
             .copied()
     }
 
@@ -57,9 +57,9 @@ fn all_of_a_key_counts() {
     });
     let none = Bindings::default();
     let one = Bindings::from_iter([("t", "one")]);
-    let keyed = Keyed::default();
+    let seed = CacheSeed::default();
     let resource =
-        |number, credentials, bindings| keyed.key(ResourceId(number), bindings, credentials);
+        |number, credentials, bindings| seed.key(ResourceId(number), bindings, credentials);
     cache.insert(resource(0, b"a".as_slice(), &none), 1, 0);
     assert_eq!(cache.get(resource(0, b"a", &none)), Some(&1));
     assert_eq!(cache.get(resource(0, b"b", &none)), None);
@@ -117,7 +117,7 @@ fn bytes_are_bounded() {
     let bindings = Bindings::default();
     let before = numbers.cache.len();
     let large = vec![0; 20_000];
-    let key = numbers.keyed.key(ResourceId(0), &bindings, &large);
+    let key = numbers.seed.key(ResourceId(0), &bindings, &large);
     numbers.cache.insert(key, 1, 0);
     assert_eq!(numbers.cache.get(key), None);
     assert_eq!(numbers.cache.len(), before);
@@ -134,9 +134,7 @@ fn none_is_none() {
 fn shows_no_token() {
     let mut numbers = Numbers::new(10, 10_000);
     let bindings = Bindings::default();
-    let key = numbers
-        .keyed
-        .key(ResourceId(0), &bindings, b"Bearer secret");
+    let key = numbers.seed.key(ResourceId(0), &bindings, b"Bearer secret");
     numbers.cache.insert(key, 1, 0);
     assert!(!format!("{:?}", numbers.cache).contains("secret"));
 }
@@ -151,13 +149,13 @@ proptest! {
         bytes in 0_usize..6000,
     ) {
         let mut numbers = Numbers::new(entries, bytes);
-        let keyed = numbers.keyed.clone();
+        let seed = numbers.seed.clone();
         let mut model: HashMap<u32, u32> = HashMap::new();
         let bindings = Bindings::default();
         for (at, (step, number)) in steps.into_iter().enumerate() {
             let value = u32::try_from(at).unwrap();
             let credentials = number.to_be_bytes();
-            let key = keyed.key(ResourceId(0), &bindings, &credentials);
+            let key = seed.key(ResourceId(0), &bindings, &credentials);
             match step {
                 0 | 1 => {
                     numbers.cache.insert(key, value, number as usize);
