@@ -3,7 +3,7 @@
 # missing on Debian, packages with apt-get.
 
 .DEFAULT_GOAL := help
-.PHONY: help build package reproducible demo test compose matrix chaos bench lint audit clean
+.PHONY: help build package reproducible demo test compose providers matrix chaos bench lint audit clean
 
 python := .tools/venv/bin/python
 
@@ -34,6 +34,9 @@ test: tools build browser package-tools prometheus servers ## native tests, then
 
 compose: tools build ## envoy/docker-compose.yaml on a real engine, step by step; ONLY=first-login for one scenario
 	@scripts/compose $(ONLY)
+
+providers: tools build ## real authorization servers, each through a login and the filter; ONLY=keycloak for one
+	@scripts/providers $(ONLY)
 
 matrix: tools build browser ## the end-to-end tests on the oldest Envoy, and bodies on six; ENVOY=1.38.3 for another alone
 	@$(if $(ENVOY),,scripts/envoy-bodies)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import html.parser
 import json
+import re
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
@@ -116,10 +118,12 @@ async def browse(
     Follows redirects, and submits each form with what its page fills in, or with `answers`, by the
     names of its fields.
     """
-    async with httpx.AsyncClient(timeout=30) as browser:  # keeps the cookies of the login
+    async with httpx.AsyncClient(timeout=60) as browser:  # keeps the cookies of the login
         request = browser.build_request("GET", authorization_url)
         for _ in range(16):
             response = await browser.send(request)
+            for cookie in browser.cookies.jar:
+                cookie.secure = False  # Browsers send such cookies to loopback without TLS too.
             url = str(response.url)
             if response.has_redirect_location:
                 target = urllib.parse.urljoin(url, response.headers["location"])
@@ -132,11 +136,9 @@ async def browse(
             form = Form.of(response.text)
             if form is None:
                 raise RuntimeError(
-                    f"login stopped at {url}: {response.status_code} {response.text}"
+                    f"login stopped at {target_of(url)}: {response.status_code} {said(response.text)}"
                 )
-            fields = {
-                name: (answers or {}).get(name, value) for name, value in form.fields.items()
-            }
+            fields = {name: (answers or {}).get(name, value) for name, value in form.fields.items()}
             target = urllib.parse.urljoin(url, form.action)
             request = browser.build_request("POST", target, data=fields)
     raise RuntimeError("login went in circles")
@@ -150,6 +152,7 @@ class Form(html.parser.HTMLParser):
         self.action: str | None = None
         self.fields: dict[str, str] = {}
         self._open = False
+        self._pressed = False
 
     @classmethod
     def of(cls, page: str) -> Form | None:
@@ -162,13 +165,28 @@ class Form(html.parser.HTMLParser):
         if tag == "form" and self.action is None:
             self.action, self._open = values.get("action", ""), True
         elif tag in ("input", "button") and self._open and values.get("name"):
-            unchecked = values.get("type") in ("checkbox", "radio") and "checked" not in values
-            if not unchecked:
+            kind = values.get("type", "submit" if tag == "button" else "text")
+            unchecked = kind in ("checkbox", "radio") and "checked" not in values
+            # A person presses one button: the first.
+            pressed_another = kind == "submit" and self._pressed
+            self._pressed |= kind == "submit"
+            if not unchecked and not pressed_another:
                 self.fields.setdefault(values["name"], values.get("value", ""))
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
             self._open = False
+
+
+def said(page: str) -> str:
+    """The words of a page."""
+    text = re.sub(r"<(script|style|title)\b.*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL)
+    return html.unescape(" ".join(text.split()))
+
+
+def target_of(url: str) -> str:
+    """A URL without its query, which has what nobody needs in a message."""
+    return url.partition("?")[0]
 
 
 def callback_query(url: str) -> dict[str, str]:

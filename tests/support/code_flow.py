@@ -7,7 +7,7 @@ import base64
 import hashlib
 import secrets
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ class CodeFlow:
     client_id: str
     secret: str | None = None
     redirect_uri: str = REDIRECT_URI
+    browse: Callable[[str, str], Coroutine[Any, Any, dict[str, str]]] = browse
+    """The person at the browser, who knows this authorization server's pages."""
 
     @classmethod
     def registered(cls, metadata: Json, **members: Any) -> CodeFlow:
@@ -53,9 +55,7 @@ class CodeFlow:
         registered = answer.json()
         return cls(metadata, registered["client_id"], registered.get("client_secret"))
 
-    def login(
-        self, *, resource: str | None, scope: str, answers: Mapping[str, str] | None = None
-    ) -> Json:
+    def login(self, *, resource: str | None, scope: str) -> Json:
         """The token response of a whole login."""
         verifier = secrets.token_urlsafe(48)
         digest = hashlib.sha256(verifier.encode()).digest()
@@ -70,7 +70,7 @@ class CodeFlow:
             **({} if resource is None else {"resource": resource}),
         }
         url = f"{self.metadata['authorization_endpoint']}?{urllib.parse.urlencode(query)}"
-        callback = asyncio.run(browse(url, self.redirect_uri, answers=answers))
+        callback = asyncio.run(self.browse(url, self.redirect_uri))
         if "code" not in callback:
             raise LoginFailed(str(callback))
         return self._token(

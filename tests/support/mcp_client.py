@@ -34,6 +34,8 @@ class Login:
     authorization_urls: list[str] = field(default_factory=list)
     on_redirect: Callable[[str, str], None] | None = None
     """Told of every redirect of the login: from where, to where."""
+    browse: Callable[..., Awaitable[dict[str, str]]] = browse
+    """The person at the browser, who knows this authorization server's pages."""
 
     async def get_tokens(self) -> OAuthToken | None:
         return self.tokens
@@ -51,7 +53,7 @@ class Login:
         self.authorization_urls.append(url)
 
     async def wait_for_callback(self) -> AuthorizationCodeResult:
-        query = await browse(self.authorization_urls[-1], self.redirect_uri, self.on_redirect)
+        query = await self.browse(self.authorization_urls[-1], self.redirect_uri, self.on_redirect)
         return AuthorizationCodeResult(
             code=query["code"], state=query.get("state"), iss=query.get("iss")
         )
@@ -73,6 +75,7 @@ class Exchange:
 class Connected:
     client: Client
     exchanges: list[Exchange]
+    auth: OAuthClientProvider | None
 
     def sent(self, method: str, path: str) -> list[Exchange]:
         return [
@@ -110,6 +113,7 @@ async def connect(
     **options: Any,
 ) -> AsyncIterator[Connected]:
     """A connected client; with a `login` it answers a 401 by logging in."""
+    auth = oauth(url, login) if login else None
     exchanges: list[Exchange] = []
 
     async def record(response: httpx2.Response) -> None:
@@ -118,9 +122,9 @@ async def connect(
         if on_exchange is not None:
             await on_exchange(exchange)
 
-    http = create_mcp_http_client(auth=oauth(url, login) if login else None)
+    http = create_mcp_http_client(auth=auth)
     http.event_hooks["response"] = [record]
     async with http:
         transport = streamable_http_client(url, http_client=http)
         async with Client(transport, mode=mode, **options) as client:
-            yield Connected(client, exchanges)
+            yield Connected(client, exchanges, auth)

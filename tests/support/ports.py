@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import socket
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -41,3 +43,20 @@ def reusable_socket() -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     return made
+
+
+def free_port() -> int:
+    """A port for a server that takes a number and shares nothing.
+
+    It is below those that the kernel hands out, so nobody is given it before the server listens.
+    """
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for _ in range(1000):
+        port = random.randrange(10_000, max(lowest, 11_000))
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tried:
+            try:
+                tried.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no free port on 127.0.0.1")

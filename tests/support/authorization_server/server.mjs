@@ -25,6 +25,7 @@ const options = {
   accountId: 'alice',
   tenant: 'acme', // claim `tenant` of every access token
   clients: [], // besides those that register themselves
+  opaque: false, // opaque access tokens; introspection by the client `mcp-server`
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
 
@@ -92,7 +93,7 @@ const cookieKeys = [crypto.randomBytes(32).toString('hex')]; // kept when signin
 let signingKeys = [newKey(options.algorithm)];
 
 function newProvider(issuer) {
-  const provider = new Provider(issuer, {
+  const configuration = {
     adapter: Adapter,
     cookies: { keys: cookieKeys },
     jwks: { keys: signingKeys },
@@ -135,7 +136,9 @@ function newProvider(issuer) {
         },
       },
     },
-  });
+  };
+  if (options.opaque) makeOpaque(configuration);
+  const provider = new Provider(issuer, configuration);
   provider.on('server_error', (_, error) => console.error(error));
   for (const event of ['grant.success', 'grant.error']) {
     provider.on(event, (ctx) => (ctx.res.grantType = ctx.oidc.params?.grant_type));
@@ -146,6 +149,27 @@ function newProvider(issuer) {
     if (ctx.path === '/token' && !options.tellsLifetime) delete ctx.body.expires_in;
   });
   return provider;
+}
+
+// Opaque tokens keep the resource as audience; any resource server may ask about any of them.
+function makeOpaque(configuration) {
+  const { features } = configuration;
+  const described = features.resourceIndicators.getResourceServerInfo;
+  features.resourceIndicators.getResourceServerInfo = async (...resource) => {
+    const { audience, scope } = await described(...resource);
+    return { audience, scope, accessTokenFormat: 'opaque' };
+  };
+  features.introspection = { enabled: true, allowedPolicy: () => true };
+  configuration.clients = [
+    ...configuration.clients,
+    {
+      client_id: 'mcp-server',
+      client_secret: 'for-tests-only',
+      grant_types: [],
+      response_types: [],
+      redirect_uris: [],
+    },
+  ];
 }
 
 // What a person would do on two pages: log in, and agree to everything asked for.

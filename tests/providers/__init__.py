@@ -1,0 +1,1 @@
+"""Real authorization servers: `make providers`. See README.md."""

@@ -1,0 +1,133 @@
+"""The filter in a real Envoy before a real MCP server, configured as a provider's page says."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.parse
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from support import http1, paths
+from support.bootstrap import Listener
+from support.envoy import Envoy
+from support.mcp_server import McpServer
+from support.recorder import new_test_id
+
+from .servers.server import PATIENCE, Server
+
+Json = dict[str, Any]
+
+PAGES = paths.REPOSITORY / "docs" / "providers"
+PUBLIC = "https://mcp.example.com"
+"""Where the pages have their MCP server."""
+
+INITIALIZE = json.dumps(
+    {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "providers", "version": "1"},
+        },
+    }
+).encode()
+
+
+def page_configuration(page: str, number: int = 0) -> str:
+    """The filter's JSON on a page: the first block, or a later one."""
+    text = (PAGES / page).read_text()
+    return re.findall(r"^```json\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[number]
+
+
+class Gateway:
+    """`url` is the protected MCP endpoint; `port` is reserved by the caller, who knows the URL."""
+
+    def __init__(
+        self,
+        directory: Path,
+        port: int,
+        server: Server,
+        *,
+        number: int = 0,
+        edit: Callable[[Json], None] | None = None,
+    ) -> None:
+        """`number`: which of the page's configurations; `edit` changes it."""
+        self.origin = f"http://127.0.0.1:{port}"
+        self.url = f"{self.origin}/mcp"
+        text = page_configuration(server.page, number).replace(PUBLIC, self.origin)
+        issuer = json.loads(text)["issuers"][0]["issuer"]
+        self.configuration: Json = json.loads(text.replace(issuer, server.issuer))
+        if edit is not None:
+            edit(self.configuration)
+        [described] = self.configuration["issuers"]
+        clusters = {described["cluster"]: server.port}
+        self._stack = ExitStack()
+        try:
+            self.server = self._stack.enter_context(McpServer(directory))
+            self.envoy = self._stack.enter_context(
+                Envoy(
+                    directory,
+                    {
+                        "mcp": Listener(
+                            wasm=paths.wasm_module(),
+                            configuration=self.configuration,
+                            port=port,
+                        )
+                    },
+                    {"upstream": self.server.port, **clusters},
+                    concurrency=2,
+                )
+            )
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def post(self, token: str | None, *, scheme: str = "Bearer") -> http1.Response:
+        """`initialize`, as a client sends it."""
+        return self._post(token, scheme, new_test_id())
+
+    def judged(self, token: str | None, *, scheme: str = "Bearer") -> tuple[int, str | None]:
+        """The status that a token gets, and the filter's reason."""
+        test_id = new_test_id()
+        answer = self._post(token, scheme, test_id)
+        line = self.envoy.logged(test_id, timeout=30)
+        return answer.status, line["reason"] if line["reason"] not in ("-", None) else None
+
+    def _post(self, token: str | None, scheme: str, test_id: str) -> http1.Response:
+        headers = [
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+            ("x-test-id", test_id),
+        ]
+        if token is not None:
+            headers.append(("authorization", f"{scheme} {token}"))
+        host = urllib.parse.urlsplit(self.url).netloc
+        return http1.request(
+            self.envoy.port, "POST", "/mcp", headers, INITIALIZE, host=host, timeout=PATIENCE
+        )
+
+    def last_reason(self) -> str | None:
+        """Of the last request that was refused although it had credentials."""
+        reasons = [
+            line["reason"]
+            for line in self.envoy.access_log()
+            if line["reason"] not in ("-", None, "credentials_missing")
+        ]
+        return reasons[-1] if reasons else None
+
+    def usable_keys(self) -> int:
+        return max(self.envoy.stats("mcp_auth_keys;").values(), default=0)
+
+    def stop(self) -> None:
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

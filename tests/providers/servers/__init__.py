@@ -1,0 +1,1 @@
+"""Real authorization servers on loopback, one module each; all are a `Server`."""

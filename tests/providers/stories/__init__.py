@@ -1,0 +1,13 @@
+"""One story for each provider: how it is set up as its page says, and what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..stage import Stage
+from . import hydra, keycloak
+
+ALL: dict[str, Callable[[Stage], None]] = {
+    "hydra": hydra.run,
+    "keycloak": keycloak.run,
+}
