@@ -1,8 +1,9 @@
-//! `mcp-auth`: what a configuration protects, and what the filter would answer, by the filter's own
-//! code. It reads files and standard input, and sends nothing anywhere.
+//! `mcp-auth`: what a configuration protects, what the filter would answer, by the filter's own code,
+//! and what clients make of a server. Only `probe` sends anything anywhere.
 
 mod check;
 mod explain;
+mod probe;
 mod show;
 mod usage;
 
@@ -17,18 +18,20 @@ use clap_complete::Shell;
 use mcp_auth_filter::config::Config;
 use mcp_auth_filter::time::UnixNanos;
 
-/// Check and explain configurations of the MCP authorization filter for Envoy.
+/// Find out why clients cannot log in to an MCP server; check and explain configurations of the
+/// MCP authorization filter for Envoy.
 ///
-/// Everything is judged by the filter's own code. Files and standard input are read; nothing is
-/// sent anywhere.
+/// Configurations are judged by the filter's own code. Only `probe` sends anything anywhere.
 #[derive(Parser)]
 #[command(name = "mcp-auth", version, propagate_version = true)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "\
-Exit code: 0 for yes (the configuration is valid, the request is let through), 1 for no, 2 if the
-command is wrong or a file cannot be read or used. Errors go to standard error, one sentence each.
+Exit code: 0 for yes (the configuration is valid, the request is let through, clients can log in), 1
+for no, 2 if the command is wrong or a file cannot be read or used. Errors go to standard error, one
+sentence each.
 
 Examples:
+  mcp-auth probe https://mcp.example.com/mcp
   mcp-auth check config.json
   mcp-auth explain --config config.json --url https://mcp.example.com/mcp < token
   mcp-auth explain --help
@@ -42,6 +45,7 @@ struct Cli {
 enum Command {
     Check(check::Args),
     Explain(explain::Args),
+    Probe(probe::Args),
     /// Print the JSON Schema (draft 2020-12) of the configuration
     #[command(after_help = "\
 Example:
@@ -127,6 +131,8 @@ fn run(command: Command) -> Result<Outcome, Failure> {
     match command {
         Command::Check(args) => check::run(&args).map(Outcome::printable),
         Command::Explain(args) => explain::run(args).map(Outcome::printable),
+        // Escapes what came from outside by itself, since it has colours.
+        Command::Probe(args) => probe::run(&args),
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&Config::schema())
                 .map_err(|error| Failure::Usage(error.to_string()))?;
