@@ -55,8 +55,13 @@ class Gateway:
         *,
         number: int = 0,
         edit: Callable[[Json], None] | None = None,
+        listens: bool = True,
     ) -> None:
-        """`number`: which of the page's configurations; `edit` changes it."""
+        """`number`: which of the page's configurations; `edit` changes it.
+
+        One that does not listen on its port is beside another that does, and only judges.
+        """
+        self.port = port
         self.origin = f"http://127.0.0.1:{port}"
         self.url = f"{self.origin}/mcp"
         text = page_configuration(server.page, number).replace(PUBLIC, self.origin)
@@ -76,7 +81,7 @@ class Gateway:
                         "mcp": Listener(
                             wasm=paths.wasm_module(),
                             configuration=self.configuration,
-                            port=port,
+                            port=port if listens else 0,
                         )
                     },
                     {"upstream": self.server.port, **clusters},
@@ -111,11 +116,11 @@ class Gateway:
             self.envoy.port, "POST", "/mcp", headers, INITIALIZE, host=host, timeout=PATIENCE
         )
 
-    def last_reason(self) -> str | None:
-        """Of the last request that was refused although it had credentials."""
+    def last_reason(self, after: int = 0) -> str | None:
+        """Of the last request that was refused although it had credentials, after so many requests."""
         reasons = [
             line["reason"]
-            for line in self.envoy.access_log()
+            for line in self.envoy.access_log()[after:]
             if line["reason"] not in ("-", None, "credentials_missing")
         ]
         return reasons[-1] if reasons else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.metadata
 import json
 import threading
@@ -100,7 +101,7 @@ def header(token: str) -> Json:
 def accepted(stage: Stage, running: Running, token: str) -> None:
     status, reason = running.gateway.judged(token)
     check(status == 200, f"a good token: {status} {reason} {claims(token)}")
-    shown = {**header(token), **claims(token)}
+    shown = {**claims(token), **header(token)}
     facts = {
         name: shown.get(name) for name in ("typ", "alg", "aud", "scope", "scp", "client_id", "azp")
     }
@@ -160,6 +161,7 @@ def rotation(stage: Stage, running: Running, good: Callable[[], str]) -> None:
 def left_out(stage: Stage, step: str, running: Running, expected: str) -> None:
     """A login where the page's step was left out: what a person sees, and the filter's reason."""
     one = new_login(running)
+    before = len(running.gateway.envoy.access_log())
     one_browse = one.browse
     person: list[str] = []
 
@@ -183,9 +185,14 @@ def left_out(stage: Stage, step: str, running: Running, expected: str) -> None:
         said = "nothing: the login works"
     seen = person[-1] if person else said
     # Envoy writes its line within 20 ms, if a token got there at all.
-    reason = running.gateway.last_reason()
-    if reason is None and seen == said and one.tokens is not None:
-        reason = until(running.gateway.last_reason, "the refusal in Envoy's log", timeout=30)
+    reason = running.gateway.last_reason(before)
+    if reason is None and expected not in seen and one.tokens is not None:
+        with contextlib.suppress(TimeoutError):
+            reason = until(
+                lambda: running.gateway.last_reason(before), "the refusal in Envoy's log"
+            )
+    if reason is None and seen == said and expected not in seen:
+        seen += f"; the last answer: {running.gateway.envoy.access_log()[-1]}"
     shown = f"{seen} (reason `{reason}`)" if reason else seen
     check(expected in shown, f"left out: {step}: {shown}, not {expected}")
     stage.saw(f"left out: {step}", shown)

@@ -34,6 +34,8 @@ class CodeFlow:
     redirect_uri: str = REDIRECT_URI
     browse: Callable[[str, str], Coroutine[Any, Any, dict[str, str]]] = browse
     """The person at the browser, who knows this authorization server's pages."""
+    token_headers: Callable[[str], dict[str, str]] | None = None
+    """Headers for the token endpoint, such as a DPoP proof (RFC 9449)."""
 
     @classmethod
     def registered(cls, metadata: Json, **members: Any) -> CodeFlow:
@@ -53,7 +55,9 @@ class CodeFlow:
         if answer.status_code != 201:
             raise LoginFailed(f"registration: {answer.status_code} {answer.text}")
         registered = answer.json()
-        return cls(metadata, registered["client_id"], registered.get("client_secret"))
+        is_public = registered.get("token_endpoint_auth_method") == "none"
+        secret = None if is_public else registered.get("client_secret")
+        return cls(metadata, registered["client_id"], secret)
 
     def login(self, *, resource: str | None, scope: str) -> Json:
         """The token response of a whole login."""
@@ -96,7 +100,9 @@ class CodeFlow:
         form = {**form, "client_id": self.client_id}
         if self.secret is not None:
             form["client_secret"] = self.secret
-        answer = httpx.post(self.metadata["token_endpoint"], data=form, timeout=60)
+        endpoint = self.metadata["token_endpoint"]
+        headers = self.token_headers(endpoint) if self.token_headers else {}
+        answer = httpx.post(endpoint, data=form, headers=headers, timeout=60)
         if answer.status_code != 200:
             raise LoginFailed(f"token endpoint: {answer.status_code} {answer.text}")
         return answer.json()

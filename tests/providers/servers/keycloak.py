@@ -168,6 +168,10 @@ class Keycloak(Server):
         self.admin("POST", "/clients", client)
         return identifier
 
+    def new_client(self, scope: str) -> CodeFlow:
+        """A client that registers itself: for `openid` it may not register, only ask."""
+        return super().new_client(" ".join(set(scope.split()) - {"openid"}))
+
     def client(self, client_id: str, secret: str | None = None) -> CodeFlow:
         return CodeFlow(self.metadata(), client_id, secret, browse=self.browse)
 

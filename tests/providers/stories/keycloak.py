@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
+import uuid
 from pathlib import Path
 from typing import Any
 
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from .. import story
-from ..servers.keycloak import Keycloak
-from ..stage import Running, Stage
+from ..gateway import Gateway, Json
+from ..servers.keycloak import Keycloak, audience_mapper
+from ..stage import OTHER_RESOURCE, Running, Stage, check
 
 
 def start(directory: Path, resources: list[str], **options: Any) -> Keycloak:
@@ -21,29 +28,195 @@ def run(stage: Stage) -> None:
         story.discovery(stage, running)
         story.login(stage, running)
         story.rotation(stage, running, lambda: server.login(running.url)["access_token"])
-        logged_in = server.login(running.url, "openid mcp:tools")
-        story.accepted(stage, running, logged_in["access_token"])
-        refusals(stage, running, logged_in)
+        refusals(stage, running)
+        known_client(stage, running, server)
+        roles(stage, running, server)
+        lightweight(stage, running, server)
+        bound(stage, running, server)
+        introspection(stage, running, server)
+        steps(stage, running, server)
+    with stage.running(lambda *where: start(*where, features=True)) as running:
+        server = running.server
+        assert isinstance(server, Keycloak)
+        resource_indicators(stage, running, server)
 
 
-def refusals(stage: Stage, running: Running, logged_in: dict[str, Any]) -> None:
+def refusals(stage: Stage, running: Running) -> None:
     server = running.server
-    story.refused(
-        stage,
-        running,
-        {
-            "no token": (None, 401, "credentials_missing"),
-            "for another resource": (
-                server.login(None, "mcp:tools-1")["access_token"],
-                401,
-                "audience_not_allowed",
-            ),
-            "scope not asked for": (
-                server.login(running.url, "openid")["access_token"],
-                401,
-                "claims_malformed",
-            ),
-            "ID token": (logged_in["id_token"], 401, "not_an_access_token"),
-            "refresh token": (logged_in["refresh_token"], 401, "algorithm_not_allowed"),
-        },
+    logged_in = server.login(running.url, "openid mcp:tools")
+    story.accepted(stage, running, logged_in["access_token"])
+    another = server.login(None, "mcp:tools-1")["access_token"]
+    without = server.login(running.url, "openid")["access_token"]
+    attempts = {
+        "no token": (None, 401, "credentials_missing"),
+        "for another resource": (another, 401, "audience_not_allowed"),
+        "scope not asked for": (without, 401, "claims_malformed"),
+        "ID token": (logged_in["id_token"], 401, "not_an_access_token"),
+        "refresh token": (logged_in["refresh_token"], 401, "algorithm_not_allowed"),
+    }
+    story.refused(stage, running, attempts)
+
+
+def login(server: Keycloak, client_id: str, resource: str, scope: str = "mcp:tools") -> str:
+    return server.client(client_id).login(resource=resource, scope=scope)["access_token"]
+
+
+def known_client(stage: Stage, running: Running, server: Keycloak) -> None:
+    server.add_client("desk")
+    token = login(server, "desk", running.url)
+    check(running.gateway.judged(token) == (200, None), story.claims(token))
+    stage.saw("made by hand", f"`aud` is {story.claims(token)['aud']}")
+
+
+def roles(stage: Stage, running: Running, server: Keycloak) -> None:
+    """A realm role and a role of a client, asked for by `require_claims`."""
+    server.add_client("tools", secret="not used", standardFlowEnabled=False)
+    [tools] = server.admin("GET", "/clients?clientId=tools")
+    [user] = server.admin("GET", "/users?exact=true&username=alice")
+    server.admin("POST", "/roles", {"name": "mcp-user"})
+    realm_role = server.admin("GET", "/roles/mcp-user")
+    server.admin("POST", f"/clients/{tools['id']}/roles", {"name": "operator"})
+    client_role = server.admin("GET", f"/clients/{tools['id']}/roles/operator")
+    for claim, role, below in (
+        ("/realm_access/roles", realm_role, "realm"),
+        ("/resource_access/tools/roles", client_role, f"clients/{tools['id']}"),
+    ):
+
+        def edit(configuration: Json, claim: str = claim, name: str = role["name"]) -> None:
+            configuration["resources"][0]["require_claims"] = {claim: [name]}
+
+        folder = stage.directory / f"roles-{role['name']}"
+        with Gateway(folder, running.gateway.port, server, edit=edit, listens=False) as gateway:
+            hand_made, registered = [], []
+            for given in (False, True):
+                if given:
+                    server.admin("POST", f"/users/{user['id']}/role-mappings/{below}", [role])
+                hand_made.append(gateway.judged(login(server, "desk", running.url)))
+                registered.append(gateway.judged(server.login(running.url)["access_token"]))
+            # Clients that register themselves have no full scope: the role has to be in a scope's.
+            scope = server.scope_id("mcp:tools")
+            server.admin("POST", f"/client-scopes/{scope}/scope-mappings/{below}", [role])
+            registered.append(gateway.judged(server.login(running.url)["access_token"]))
+        no, yes = (403, "claim_not_allowed"), (200, None)
+        check(hand_made == [no, yes], hand_made)
+        check(registered == [no, no, yes], registered)
+        stage.saw(
+            f"role in `{claim}`",
+            "without it 403 `claim_not_allowed`, with it 200; a client that registered itself: "
+            "only once the role is in the scope of `mcp:tools` (tab *Scope*) too",
+        )
+
+
+def lightweight(stage: Stage, running: Running, server: Keycloak) -> None:
+    server.add_client("light", attributes={"client.use.lightweight.access.token.enabled": "true"})
+    token = login(server, "light", running.url)
+    stage.saw("lightweight token", f"{shown(token)}: {judged(running, token)}")
+    scope = server.scope_id("mcp:tools")
+    models = f"/client-scopes/{scope}/protocol-mappers/models"
+    [mapper] = [
+        one for one in server.admin("GET", models) if one["name"].startswith("audience http")
+    ]
+    mapper["config"]["lightweight.claim"] = "true"
+    server.admin("PUT", f"{models}/{mapper['id']}", mapper)
+    token = login(server, "light", running.url)
+    stage.saw(
+        "lightweight, mapper with *Add to lightweight access token*",
+        f"{shown(token)}: {judged(running, token)}",
     )
+
+
+def shown(token: str) -> str:
+    return ", ".join(sorted(story.claims(token)))
+
+
+def judged(running: Running, token: str, **options: str) -> str:
+    status, reason = running.gateway.judged(token, **options)
+    return f"{status} `{reason}`" if reason else str(status)
+
+
+def bound(stage: Stage, running: Running, server: Keycloak) -> None:
+    """A token that is bound to a key by DPoP is refused as a Bearer token."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
+
+    def proof(endpoint: str) -> dict[str, str]:
+        claims = {"jti": str(uuid.uuid4()), "htm": "POST", "htu": endpoint, "iat": int(time.time())}
+        headers = {"typ": "dpop+jwt", "jwk": public}
+        return {"dpop": jwt.encode(claims, key, "ES256", headers)}
+
+    client = dataclasses.replace(server.client("desk"), token_headers=proof)
+    answer = client.login(resource=running.url, scope="mcp:tools")
+    check(answer["token_type"] == "DPoP", answer["token_type"])
+    token = answer["access_token"]
+    check("jkt" in story.claims(token)["cnf"], story.claims(token))
+    story.refused(stage, running, {"DPoP-bound, as Bearer": (token, 401, "sender_constrained")})
+
+
+def introspection(stage: Stage, running: Running, server: Keycloak) -> None:
+    """Since 26.6.2 the client that asks has to be in the token's audience."""
+    token = login(server, "desk", running.url)
+    asking = server.add_introspection()
+    check(asking.ask(token) == {"active": False}, asking.ask(token))
+    answer = asking.ask(login(server, "desk", running.url))
+    check(answer["active"] is True, answer)
+    stage.saw(
+        "introspection",
+        f"inactive, unless the client that asks is in `aud` ({answer['aud']}); `typ`: {answer['typ']}",
+    )
+
+
+def steps(stage: Stage, running: Running, server: Keycloak) -> None:
+    """What a person sees where a step of the page is left out; each is put right again."""
+    before = server.set_policy("trusted-hosts", {"trusted-hosts": []})
+    story.left_out(stage, "*Trusted Hosts*", running, "Trusted Hosts")
+    server.set_policy("trusted-hosts", before)
+    models = f"/client-scopes/{server.scope_id('mcp:tools')}/protocol-mappers/models"
+    mappers = server.admin("GET", models)
+    for mapper in mappers:
+        server.admin("DELETE", f"{models}/{mapper['id']}")
+    story.left_out(stage, "the audience mapper", running, "claims_malformed")
+    server.admin("POST", models, audience_mapper("mcp-server", client=True))
+    story.left_out(
+        stage, "*Included Client Audience* instead of *Custom*", running, "audience_not_allowed"
+    )
+    optional = f"/default-optional-client-scopes/{server.scope_id('mcp:tools')}"
+    server.admin("DELETE", optional)
+    story.left_out(stage, "the scope's type *Optional*", running, "scope")
+    server.admin("PUT", optional)
+
+    def edit(configuration: Json) -> None:
+        issuer = configuration["issuers"][0]
+        issuer["issuer"] = issuer["issuer"].replace("127.0.0.1", "localhost")
+
+    folder = stage.directory / "hostname"
+    with Gateway(folder, running.gateway.port, server, edit=edit, listens=False) as gateway:
+        got = gateway.judged(login(server, "desk", running.url))
+    check(got == (401, "issuer_not_allowed"), got)
+    stage.saw("another name than `hostname` in the filter's `issuer`", f"{got[0]} `{got[1]}`")
+
+
+def resource_indicators(stage: Stage, running: Running, server: Keycloak) -> None:
+    """`--features=resource-indicators,cimd`."""
+    story.discovery(stage, running)
+    story.left_out(stage, "features: the MCP server's client", running, "invalid_target")
+    server.add_client("mcp-server", secret="not used", attributes={"resource_url": running.url})
+    for client, mappers in (
+        ("plain", []),
+        ("mapped", [audience_mapper("mcp-server", client=True)]),
+    ):
+        server.add_client(client, protocolMappers=mappers)
+        try:
+            token = login(server, client, running.url)
+        except RuntimeError as error:
+            said = " ".join(str(error).split())[:200]
+        else:
+            said = f"`aud` {story.claims(token).get('aud')}: {judged(running, token)}"
+        stage.saw(f"resource indicators, client {client}", said)
+    for resource in (OTHER_RESOURCE, None):
+        try:
+            token = login(server, "mapped", resource)
+        except RuntimeError as error:
+            said = " ".join(str(error).split())[:200]
+        else:
+            said = f"`aud` {story.claims(token).get('aud')}: {judged(running, token)}"
+        stage.saw(f"resource indicators, `resource` {resource}", said)
