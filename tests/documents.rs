@@ -170,6 +170,22 @@ fn every_metric_and_filter_state_that_is_named_exists() {
     }
 }
 
+#[test]
+fn every_test_file_is_named_in_the_page_on_tests() {
+    let page = read("tests/README.md");
+    let mut found = files("tests", "rs");
+    found.extend(files("tests", "py"));
+    for file in &found {
+        let name = file.strip_prefix("tests/").unwrap();
+        let is_native = name.ends_with(".rs") && !name.contains('/');
+        if !is_native && !file.contains("/test_") {
+            continue;
+        }
+        let row = format!("| `{name}` |");
+        assert!(page.contains(&row), "tests/README.md has no row {row}");
+    }
+}
+
 /// The form of keepachangelog.com: versions, in each some of six sections, in each one line a subject.
 #[test]
 fn the_changelog_keeps_its_form() {
