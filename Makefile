@@ -3,12 +3,48 @@
 # missing on Debian, packages with apt-get.
 
 .DEFAULT_GOAL := help
-.PHONY: help build package reproducible demo test compose providers matrix chaos bench lint audit clean
+.PHONY: help check lint native properties test e2e oldest build package reproducible demo compose providers matrix chaos bench audit clean
+# Each target uses all cores by itself.
+.NOTPARALLEL:
 
 python := .tools/venv/bin/python
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z0-9]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+check: lint native ## for every edit: formatting, lints and native tests
+
+lint: ## formatting, clippy with warnings as errors, ruff
+	scripts/cargo fmt --check
+	scripts/cargo fmt --check --manifest-path tests/support/rmcp_client/Cargo.toml
+	scripts/cargo fmt --check $(trim-exports-manifest)
+	scripts/cargo clippy --locked --all-targets -- --deny warnings
+	@# src/filter is for wasm alone: this cfg lets a native clippy see it.
+	RUSTFLAGS="--cfg lint_filter" CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-target}/lint \
+	  scripts/cargo clippy --locked --lib -- --deny warnings
+	$(trim-exports) clippy --locked --all-targets $(trim-exports-manifest) -- --deny warnings
+	scripts/ruff check --quiet --config tests/ruff.toml tests examples scripts
+
+# A workspace of its own, so that its crates are not in the module's lock file.
+trim-exports := CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-target}/tools scripts/cargo
+trim-exports-manifest := --manifest-path tools/trim-exports/Cargo.toml
+
+test: native properties e2e oldest ## all tests: native, then everything on a real Envoy, and much of it on the oldest
+
+native: ## the native tests alone
+	scripts/cargo test --locked
+	$(trim-exports) test --locked $(trim-exports-manifest)
+
+properties: ## the properties once more, on other cases; a failure is a bug, and its seed repeats it
+	@seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); echo "PROPTEST_RNG_SEED=$$seed"; \
+	  PROPTEST_RNG_SEED=$$seed scripts/cargo test --locked --lib -q
+
+e2e: tools build browser package-tools prometheus servers ## all tests that need an Envoy, on the newest
+	scripts/rmcp-client
+	$(python) -m pytest tests -n 2 -q
+
+oldest: tools build browser ## most of them on the oldest; `make matrix` has those too that say the same on any Envoy
+	scripts/envoy-matrix "" tests/e2e tests/test_examples.py -n 2 -q $(patsubst %,--ignore=tests/e2e/test_%.py,browser clients configuration real_parts)
 
 build: ## dist/mcp_auth_filter.wasm and its SHA-256
 	@scripts/build
@@ -21,16 +57,6 @@ reproducible: ## makes the package of HEAD twice, in two folders, and compares e
 
 demo: tools build ## the whole story on real parts; KEEP=1 leaves them running for your own client
 	@$(python) examples/demo/demo.py
-
-test: tools build browser package-tools prometheus servers ## native tests, then everything on a real Envoy, and much of it on the oldest
-	scripts/cargo test --locked
-	@# The properties once more, on other cases. A failure is a bug: this seed repeats it.
-	@seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); echo "PROPTEST_RNG_SEED=$$seed"; \
-	  PROPTEST_RNG_SEED=$$seed scripts/cargo test --locked --lib -q
-	scripts/rmcp-client
-	$(python) -m pytest tests -n 2 -q
-	@# What takes long or says the same on any Envoy is left out; `make matrix` has that too.
-	scripts/envoy-matrix "" tests/e2e tests/test_examples.py -n 2 -q $(patsubst %,--ignore=tests/e2e/test_%.py,browser clients configuration real_parts)
 
 compose: tools build ## envoy/docker-compose.yaml on a real engine, step by step; ONLY=first-login for one scenario
 	@scripts/compose $(ONLY)
@@ -48,14 +74,6 @@ chaos: tools build ## keys under load: rotations, outages, storms, a soak; ONLY=
 bench: tools $(if $(MODULE),,build) ## beside Envoy's jwt_authn; ONLY=foreign for one scenario, ROUNDS=9, MODULE=a.wasm, REPORT=1
 	@scripts/bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MODULE),--module $(abspath $(MODULE))) \
 	  $(if $(REPORT),--report) $(ONLY)
-
-lint: ## formatting, and clippy with warnings as errors
-	scripts/cargo fmt --check
-	scripts/cargo fmt --check --manifest-path tests/support/rmcp_client/Cargo.toml
-	scripts/cargo clippy --locked --all-targets -- --deny warnings
-	@# src/filter is for wasm alone: this cfg lets a native clippy see it.
-	RUSTFLAGS="--cfg lint_filter" CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-target}/lint \
-	  scripts/cargo clippy --locked --lib -- --deny warnings
 
 audit: ## licences, sources and known vulnerabilities of the crates, with cargo-deny
 	@scripts/audit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,34 @@ def test_all_build_with_one_compiler() -> None:
         for step in steps(path):
             for line in step.get("run", "").splitlines():
                 if "rustup" in line:
-                    assert '"$RUST"' in line, line
+                    assert '"$RUST"' in line or '"$MSRV"' in line, line
+
+
+def test_the_jobs_together_make_all_that_the_script_makes() -> None:
+    jobs = workflow(paths.REPOSITORY / ".github" / "workflows" / "ci.yml")["jobs"]
+    made = set()
+    for job in jobs.values():
+        for step in job["steps"]:
+            if (script := step.get("run", "")).startswith(".ci/run "):
+                made |= set(script.split()[1:])
+    assert made == {"check", "properties", "e2e", "oldest"}
+    makefile = (paths.REPOSITORY / "Makefile").read_text()
+    needs = {
+        name: set(needed.split())
+        for name, needed in re.findall(r"^(\w+):([^#\n=]*)##", makefile, re.MULTILINE)
+    }
+    assert needs["check"] == {"lint", "native"}
+    assert needs["test"] == {"native", "properties", "e2e", "oldest"}
+    assert "build" in needs["e2e"] & needs["oldest"]
+
+
+def test_the_promised_rust_is_tried() -> None:
+    jobs = workflow(paths.REPOSITORY / ".github" / "workflows" / "ci.yml")["jobs"]
+    scripts = " ".join(step.get("run", "") for step in jobs["msrv"]["steps"])
+    (expression,) = re.findall(r"MSRV=\$\((sed -n '.*' Cargo.toml)\)", scripts)
+    found = subprocess.check_output(expression, shell=True, cwd=paths.REPOSITORY, text=True)
+    assert re.fullmatch(r"1\.\d+\n", found)
+    assert "cargo check --locked" in scripts
 
 
 def locked(name: str) -> dict[str, list[str]]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import jwt.algorithms
-
 from support import tokens
 from support.paths import CASES
 

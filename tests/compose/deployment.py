@@ -87,7 +87,7 @@ class Deployment:
     def wait_healthy(self, *services: str, timeout: float = 120) -> None:
         for service in services:
             until(
-                lambda: self.health(service) in ("healthy", "running"),
+                lambda service=service: self.health(service) in ("healthy", "running"),
                 f"{service} to be healthy (it is {self.health(service)}): {self.logs(service)[-800:]}",
                 timeout=timeout,
                 interval=0.3,

@@ -17,7 +17,16 @@ from support import clients, http1, paths
 from support.code_flow import CodeFlow
 from support.waiting import until
 
-from .deployment import HOST, INITIALIZE, METADATA, PORT, RESOURCE, SERVICES, Deployment, with_issuer
+from .deployment import (
+    HOST,
+    INITIALIZE,
+    METADATA,
+    PORT,
+    RESOURCE,
+    SERVICES,
+    Deployment,
+    with_issuer,
+)
 from .engine import Engine
 
 HYDRA = "http://localhost:4444"

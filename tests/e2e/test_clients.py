@@ -255,7 +255,7 @@ def test_what_is_denied_is_told_and_the_session_goes_on(
     with place.client(tmp_path, row.sdk, era) as client:
         log_in(client)
         already = len(client.logins)
-        with pytest.raises(ClientFailed, match='The operation is not allowed here: .*shell'):
+        with pytest.raises(ClientFailed, match=r"The operation is not allowed here: .*shell"):
             client.call("shell")
         assert client.call("whoami")["x-mcp-sub"] == "alice"
         assert len(client.logins) == already

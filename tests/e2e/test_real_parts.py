@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from mcp import types
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from support import http1, tokens
 from support.authorization import AuthorizationServer
@@ -21,6 +20,8 @@ from support.mcp_client import LEGACY, MODERN, REDIRECT_URI, Login, connect
 from support.recorder import Recorder
 from support.stack import Stack
 from support.waiting import until
+
+from mcp import types
 
 T = TypeVar("T")
 
