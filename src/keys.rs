@@ -5,200 +5,53 @@
 //! when to call [`Keys::handle_tick`] at the latest.
 
 pub(crate) mod backoff;
+mod command;
 pub mod discovery;
 pub(crate) mod fetch_error;
+mod found;
 mod freshness;
 mod issuer;
 mod mirror;
 mod refused;
 mod shared;
+mod sharing;
 mod source;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
-use crate::ids::IssuerId;
+use crate::ids::{ByIssuer, IssuerId};
+use crate::jose::jwk::{KeyId, KeySet, Lookup};
 use crate::jose::signature::Algorithm;
 use crate::reason::Reason;
 use crate::time::UnixNanos;
-use crate::url::HttpUrl;
 
-use crate::jose::jwk::{KeyId, KeySet, Lookup, VerificationKey};
+use command::Outbox;
 use issuer::RemoteIssuer;
 use mirror::Mirror;
 use shared::Subject;
 
+pub use command::{Command, Event, Fetch, FetchId, FetchOutcome, MAX_RESPONSE_BYTES};
 pub use fetch_error::FetchError;
+pub use found::{Doubt, Found, Mirrored};
 pub use issuer::KeyStatus;
 pub use shared::{EntryId, SharedEntry};
 pub use source::{KeySource, KeyTimings, RemoteKeys, Source};
 
-/// The longest answer of a key server that is looked at, in bytes. Envoy's own bound is 32 MiB.
-pub const MAX_RESPONSE_BYTES: usize = 512 * 1024;
-
-/// One fetch, from its command to its response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FetchId(u64);
-
-/// A GET that the filter's owner is to send through Envoy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fetch {
-    /// To be handed back with the response.
-    pub id: FetchId,
-    /// On whose behalf.
-    pub issuer: IssuerId,
-    /// The Envoy cluster to call.
-    pub cluster: String,
-    /// What to get: its authority, path and query go into the request.
-    pub url: HttpUrl,
-    /// After which Envoy gives up.
-    pub timeout: Duration,
-}
-
-/// What came of a fetch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FetchOutcome {
-    /// A whole response.
-    Response {
-        /// Its `:status`; Envoy answers 503 and 504 itself where the server cannot be reached.
-        status: u16,
-        /// Its `cache-control`; empty if it has none.
-        cache_control: Vec<u8>,
-        /// Its body, which is at most [`MAX_RESPONSE_BYTES`] long.
-        body: Vec<u8>,
-    },
-    /// The response was longer than [`MAX_RESPONSE_BYTES`].
-    TooLarge,
-    /// The connection was reset, or the call could not be made at all.
-    Failed,
-}
-
-/// What to do next. Each is carried out once, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Send this.
-    Fetch(Fetch),
-    /// Read an entry of the host's shared data, and hand it to [`Keys::handle_shared`].
-    ReadShared {
-        /// To be handed back with what came of it.
-        entry: EntryId,
-        /// The entry's name.
-        key: String,
-    },
-    /// Write an entry of the host's shared data if it still has this version, and say to
-    /// [`Keys::handle_shared_written`] whether it had.
-    WriteShared {
-        /// To be handed back with what came of it.
-        entry: EntryId,
-        /// The entry's name.
-        key: String,
-        /// What to write.
-        value: Vec<u8>,
-        /// The version that was read.
-        version: u32,
-    },
-    /// Judge the requests that wait for this issuer anew.
-    Wake(IssuerId),
-    /// Tell the operator.
-    Report(IssuerId, Event),
-}
-
-/// What an operator is told of an issuer's keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A key set was fetched and taken over.
-    Refreshed {
-        /// How many usable keys it has.
-        keys: usize,
-        /// After which it is to be refreshed.
-        refresh: Duration,
-    },
-    /// A key set that another worker had fetched was taken over.
-    Adopted {
-        /// How many usable keys it has.
-        keys: usize,
-    },
-    /// Keys that should have been refreshed were used.
-    StaleUse {
-        /// How often since this was last told.
-        verdicts: u64,
-    },
-    /// Something is wrong with a key of the set.
-    KeySkipped(crate::jose::jwk::SkippedKey),
-    /// The metadata that is to be mirrored could not be fetched; the next try is after `retry_in`.
-    MetadataFailed {
-        /// Why.
-        error: FetchError,
-        /// What was asked, escaped and cut, without its query.
-        url: String,
-        /// How long until the next one.
-        retry_in: Duration,
-    },
-    /// A fetch failed; the next is after `retry_in`.
-    FetchFailed {
-        /// Why: of several places that were asked, by the error that says most.
-        error: FetchError,
-        /// What was asked, escaped and cut, without its query.
-        url: String,
-        /// How long until the next one.
-        retry_in: Duration,
-    },
-}
-
-/// What the issuer has for a token.
-#[derive(Debug)]
-pub enum Found<'a> {
-    /// Keys that may have signed it.
-    Keys(Vec<&'a VerificationKey>),
-    /// A fetch is under way, or about to be: judge the request again when woken.
-    Wait,
-    /// The issuer does not have the key, and was asked recently enough.
-    Refused(Reason),
-    /// Nobody can tell for now.
-    Unavailable {
-        /// [`Reason::KeysUnavailable`], [`Reason::KeysStale`] or [`Reason::KeyPending`].
-        reason: Reason,
-        /// When it may be worth asking again.
-        retry_after: Duration,
-    },
-}
-
-/// What there is of an issuer's metadata.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mirrored<'a> {
-    /// The last good document.
-    Document(&'a [u8]),
-    /// The first one is being fetched, or about to be: ask again when woken.
-    Wait,
-    /// It cannot be had for now.
-    Unavailable,
-}
-
-/// What is known of a token that no key verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
-    /// It is by no key of the issuer's: the set was asked for after the token was seen.
-    Settled,
-    /// A fetch is under way, or about to be: judge the request again when woken.
-    Wait,
-    /// Its key may be one that the issuer has had since, and nobody can tell for now.
-    Unavailable {
-        /// [`Reason::KeysUnavailable`] or [`Reason::KeyPending`].
-        reason: Reason,
-        /// When it may be worth asking again.
-        retry_after: Duration,
-    },
-}
-
 /// The keys of every issuer of a configuration.
 #[derive(Debug)]
 pub struct Keys {
-    issuers: Vec<IssuerKeys>,
-    mirrors: Vec<(IssuerId, Mirror)>,
+    issuers: ByIssuer<Issuer>,
     commands: VecDeque<Command>,
     next_fetch: u64,
+}
+
+#[derive(Debug)]
+struct Issuer {
+    keys: IssuerKeys,
+    /// The copy of its metadata, where that is served on the resources' hosts.
+    mirror: Option<Mirror>,
 }
 
 #[derive(Debug)]
@@ -234,25 +87,22 @@ impl Keys {
         seed: u64,
         shares: bool,
     ) -> Self {
-        let mut issuers = Vec::new();
-        let mut mirrors = Vec::new();
-        for (at, source) in sources.into_iter().enumerate() {
-            issuers.push(match source.keys {
-                KeySource::Inline(set) => IssuerKeys::Inline(set.clone()),
-                KeySource::Remote(remote) => {
-                    if source.mirrors_metadata {
-                        let mirror = Mirror::new(remote.clone(), now, seed, shares);
-                        mirrors.push((IssuerId(at), mirror));
-                    }
-                    let seed = seed.wrapping_add(u64::try_from(at).unwrap_or_default());
-                    let remote = RemoteIssuer::new(remote.clone(), now, seed, shares);
-                    IssuerKeys::Remote(Box::new(remote))
-                }
-            });
-        }
+        let issuers = sources.into_iter().zip(0_u64..).map(|(source, at)| {
+            let remote = match source.keys {
+                KeySource::Inline(set) => return Issuer::inline(set),
+                KeySource::Remote(remote) => remote,
+            };
+            let mirrors = source.mirrors_metadata;
+            let mirror = mirrors.then(|| Mirror::new(remote.clone(), now, seed, shares));
+            let seed = seed.wrapping_add(at);
+            let keys = RemoteIssuer::new(remote.clone(), now, seed, shares);
+            Issuer {
+                keys: IssuerKeys::Remote(Box::new(keys)),
+                mirror,
+            }
+        });
         Self {
-            issuers,
-            mirrors,
+            issuers: issuers.collect(),
             commands: VecDeque::new(),
             next_fetch: 0,
         }
@@ -270,7 +120,7 @@ impl Keys {
         arrived: UnixNanos,
         now: UnixNanos,
     ) -> Found<'a> {
-        match self.issuers.get_mut(issuer.0) {
+        match self.keys_of(issuer) {
             Some(IssuerKeys::Inline(set)) => in_set(set, kid, alg),
             Some(IssuerKeys::Remote(remote)) => remote.find(kid, alg, arrived, now),
             None => Found::Refused(Reason::Internal),
@@ -279,9 +129,9 @@ impl Keys {
 
     /// Whether a token that `key` of `issuer` verified may still be taken for verified: the key has
     /// not left the set, and the set is not too old.
-    pub fn vouch(&mut self, issuer: IssuerId, key: KeyId, now: UnixNanos) -> bool {
-        match self.issuers.get_mut(issuer.0) {
-            Some(IssuerKeys::Remote(remote)) => remote.vouch(key, now),
+    pub fn trusts(&mut self, issuer: IssuerId, key: KeyId, now: UnixNanos) -> bool {
+        match self.keys_of(issuer) {
+            Some(IssuerKeys::Remote(remote)) => remote.trusts(key, now),
             Some(IssuerKeys::Inline(_)) => true,
             None => false,
         }
@@ -289,7 +139,7 @@ impl Keys {
 
     /// A number that changes whenever a key of `issuer` comes or goes.
     pub fn generation(&self, issuer: IssuerId) -> u64 {
-        match self.issuers.get(issuer.0) {
+        match self.issuers.get(issuer).map(|issuer| &issuer.keys) {
             Some(IssuerKeys::Remote(remote)) => remote.generation(),
             Some(IssuerKeys::Inline(_)) | None => 0,
         }
@@ -297,9 +147,9 @@ impl Keys {
 
     /// Whether a token that no key of `issuer` had signed at a [`generation`](Self::generation) may
     /// still be taken for forged: no key has come or gone, and the set is not too old.
-    pub fn disowns(&mut self, issuer: IssuerId, generation: u64, now: UnixNanos) -> bool {
-        match self.issuers.get_mut(issuer.0) {
-            Some(IssuerKeys::Remote(remote)) => remote.disowns(generation, now),
+    pub fn is_unchanged(&mut self, issuer: IssuerId, generation: u64, now: UnixNanos) -> bool {
+        match self.keys_of(issuer) {
+            Some(IssuerKeys::Remote(remote)) => remote.is_unchanged(generation, now),
             Some(IssuerKeys::Inline(_)) => true,
             None => false,
         }
@@ -309,7 +159,7 @@ impl Keys {
     /// replaced, under its old `kid` too: that asks for a refresh as an unknown key does, and at most
     /// one per cooldown for both together.
     pub fn doubt(&mut self, issuer: IssuerId, since: UnixNanos, now: UnixNanos) -> Doubt {
-        match self.issuers.get_mut(issuer.0) {
+        match self.keys_of(issuer) {
             Some(IssuerKeys::Remote(remote)) => remote.doubt(since, now),
             Some(IssuerKeys::Inline(_)) | None => Doubt::Settled,
         }
@@ -323,27 +173,24 @@ impl Keys {
 
     /// A fetch has ended. Late and repeated ends are ignored.
     pub fn handle_response(&mut self, fetch: FetchId, outcome: FetchOutcome, now: UnixNanos) {
-        let mut outcome = Some(outcome);
-        self.each_remote(|remote, outbox| {
-            if remote.waits_for(fetch)
-                && let Some(outcome) = outcome.take()
-            {
-                remote.handle_response(outcome, now, outbox);
-            }
-        });
-        self.each_mirror(|mirror, outbox| {
-            if mirror.waits_for(fetch)
-                && let Some(outcome) = outcome.take()
-            {
-                mirror.handle_response(outcome, now, outbox);
-            }
-        });
+        match fetch.entry.subject {
+            Subject::Keys => self.remote(fetch.entry.issuer, |remote, outbox| {
+                if remote.waits_for(fetch) {
+                    remote.handle_response(outcome, now, outbox);
+                }
+            }),
+            Subject::Metadata => self.mirror(fetch.entry.issuer, |mirror, outbox| {
+                if mirror.waits_for(fetch) {
+                    mirror.handle_response(outcome, now, outbox);
+                }
+            }),
+        }
     }
 
-    /// What an issuer says of itself (RFC 8414), where it is mirrored.
+    /// The metadata that an issuer publishes of itself (RFC 8414), where it is mirrored.
     pub fn issuer_metadata(&mut self, issuer: IssuerId, now: UnixNanos) -> Mirrored<'_> {
-        let mut mirrors = self.mirrors.iter_mut();
-        let Some((_, mirror)) = mirrors.find(|(id, _)| *id == issuer) else {
+        let issuer = self.issuers.get_mut(issuer);
+        let Some(mirror) = issuer.and_then(|issuer| issuer.mirror.as_mut()) else {
             return Mirrored::Unavailable;
         };
         if mirror.document().is_none() && mirror.is_coming(now) {
@@ -354,39 +201,27 @@ impl Keys {
             .map_or(Mirrored::Unavailable, Mirrored::Document)
     }
 
-    /// What [`Command::ReadShared`] brought; `None` where the host cannot share anything.
-    pub fn handle_shared(&mut self, id: EntryId, found: Option<SharedEntry>, now: UnixNanos) {
-        let mut found = Some(found);
-        match id.subject {
-            Subject::Keys => self.each_remote(|remote, outbox| {
-                if outbox.id == id.issuer
-                    && let Some(found) = found.take()
-                {
-                    remote.handle_shared(found, now, outbox);
-                }
+    /// [`Command::ReadShared`] was carried out; `found` is `None` where the host cannot share
+    /// anything.
+    pub fn handle_shared(&mut self, entry: EntryId, found: Option<SharedEntry>, now: UnixNanos) {
+        match entry.subject {
+            Subject::Keys => self.remote(entry.issuer, |remote, outbox| {
+                remote.handle_shared(found, now, outbox);
             }),
-            Subject::Metadata => self.each_mirror(|mirror, outbox| {
-                if outbox.id == id.issuer
-                    && let Some(found) = found.take()
-                {
-                    mirror.handle_shared(found, now, outbox);
-                }
+            Subject::Metadata => self.mirror(entry.issuer, |mirror, outbox| {
+                mirror.handle_shared(found, now, outbox);
             }),
         }
     }
 
-    /// Whether [`Command::WriteShared`] found the version that it expected.
-    pub fn handle_shared_written(&mut self, id: EntryId, written: bool, now: UnixNanos) {
-        match id.subject {
-            Subject::Keys => self.each_remote(|remote, outbox| {
-                if outbox.id == id.issuer {
-                    remote.handle_shared_written(written, now, outbox);
-                }
+    /// [`Command::WriteShared`] was carried out, if it found the version that it expected.
+    pub fn handle_shared_written(&mut self, entry: EntryId, written: bool, now: UnixNanos) {
+        match entry.subject {
+            Subject::Keys => self.remote(entry.issuer, |remote, outbox| {
+                remote.handle_shared_written(written, now, outbox);
             }),
-            Subject::Metadata => self.each_mirror(|mirror, outbox| {
-                if outbox.id == id.issuer {
-                    mirror.handle_shared_written(written, now, outbox);
-                }
+            Subject::Metadata => self.mirror(entry.issuer, |mirror, outbox| {
+                mirror.handle_shared_written(written, now, outbox);
             }),
         }
     }
@@ -399,107 +234,95 @@ impl Keys {
 
     /// How each issuer's fetched keys are.
     pub fn status(&self, now: UnixNanos) -> impl Iterator<Item = (IssuerId, KeyStatus)> {
-        self.issuers
-            .iter()
-            .enumerate()
-            .filter_map(move |(at, issuer)| match issuer {
-                IssuerKeys::Inline(_) => None,
-                IssuerKeys::Remote(remote) => Some((IssuerId(at), remote.status(now))),
-            })
+        let remotes = self.issuers.iter();
+        remotes.filter_map(move |(id, issuer)| Some((id, issuer.remote()?.status(now))))
     }
 
-    fn each_mirror(&mut self, mut act: impl FnMut(&mut Mirror, &mut Outbox<'_>)) {
-        for (id, mirror) in &mut self.mirrors {
-            let mut outbox = Outbox {
-                commands: &mut self.commands,
-                next_fetch: &mut self.next_fetch,
-                id: *id,
-            };
-            act(mirror, &mut outbox);
+    fn keys_of(&mut self, id: IssuerId) -> Option<&mut IssuerKeys> {
+        self.issuers.get_mut(id).map(|issuer| &mut issuer.keys)
+    }
+
+    fn each_remote(&mut self, act: impl Fn(&mut RemoteIssuer, &mut Outbox<'_>)) {
+        for id in self.issuers.ids() {
+            self.remote(id, &act);
         }
     }
 
-    fn each_remote(&mut self, mut act: impl FnMut(&mut RemoteIssuer, &mut Outbox<'_>)) {
-        for (at, issuer) in self.issuers.iter_mut().enumerate() {
-            if let IssuerKeys::Remote(remote) = issuer {
-                let mut outbox = Outbox {
-                    commands: &mut self.commands,
-                    next_fetch: &mut self.next_fetch,
-                    id: IssuerId(at),
-                };
-                act(remote, &mut outbox);
-            }
+    fn each_mirror(&mut self, act: impl Fn(&mut Mirror, &mut Outbox<'_>)) {
+        for id in self.issuers.ids() {
+            self.mirror(id, &act);
         }
     }
 
-    /// What to do next, until it is `None`.
+    /// Has the keys of an issuer do something, if they are fetched.
+    fn remote(&mut self, issuer: IssuerId, act: impl FnOnce(&mut RemoteIssuer, &mut Outbox<'_>)) {
+        let Some(Issuer {
+            keys: IssuerKeys::Remote(remote),
+            ..
+        }) = self.issuers.get_mut(issuer)
+        else {
+            return;
+        };
+        let mut outbox = Outbox {
+            commands: &mut self.commands,
+            next_fetch: &mut self.next_fetch,
+            entry: EntryId {
+                issuer,
+                subject: Subject::Keys,
+            },
+        };
+        act(remote, &mut outbox);
+    }
+
+    /// Has the copy of an issuer's metadata do something, if there is to be one.
+    fn mirror(&mut self, issuer: IssuerId, act: impl FnOnce(&mut Mirror, &mut Outbox<'_>)) {
+        let Some(Issuer {
+            mirror: Some(mirror),
+            ..
+        }) = self.issuers.get_mut(issuer)
+        else {
+            return;
+        };
+        let mut outbox = Outbox {
+            commands: &mut self.commands,
+            next_fetch: &mut self.next_fetch,
+            entry: EntryId {
+                issuer,
+                subject: Subject::Metadata,
+            },
+        };
+        act(mirror, &mut outbox);
+    }
+
+    /// The next thing to do, until it is `None`.
     pub fn next_command(&mut self) -> Option<Command> {
         self.commands.pop_front()
     }
 
     /// When to call [`Keys::handle_tick`] at the latest; `None` if never.
     pub fn poll_timeout(&self) -> Option<UnixNanos> {
-        self.issuers
-            .iter()
-            .filter_map(|issuer| match issuer {
-                IssuerKeys::Inline(_) => None,
-                IssuerKeys::Remote(remote) => Some(remote.poll_timeout()),
-            })
-            .chain(self.mirrors.iter().map(|(_, mirror)| mirror.poll_timeout()))
-            .min()
+        let timeouts = self.issuers.iter().flat_map(|(_, issuer)| {
+            let mirror = issuer.mirror.as_ref().map(Mirror::poll_timeout);
+            let keys = issuer.remote().map(RemoteIssuer::poll_timeout);
+            keys.into_iter().chain(mirror)
+        });
+        timeouts.min()
     }
 }
 
-/// Where one issuer puts its commands.
-struct Outbox<'a> {
-    commands: &'a mut VecDeque<Command>,
-    next_fetch: &'a mut u64,
-    id: IssuerId,
-}
-
-impl Outbox<'_> {
-    fn fetch(&mut self, cluster: &str, url: &HttpUrl, timeout: Duration) -> FetchId {
-        let id = FetchId(*self.next_fetch);
-        *self.next_fetch = self.next_fetch.wrapping_add(1);
-        self.commands.push_back(Command::Fetch(Fetch {
-            id,
-            issuer: self.id,
-            cluster: cluster.to_owned(),
-            url: url.clone(),
-            timeout,
-        }));
-        id
-    }
-
-    fn read_shared(&mut self, subject: Subject, key: &str) {
-        self.commands.push_back(Command::ReadShared {
-            entry: self.entry(subject),
-            key: key.to_owned(),
-        });
-    }
-
-    fn write_shared(&mut self, subject: Subject, key: &str, value: Vec<u8>, version: u32) {
-        self.commands.push_back(Command::WriteShared {
-            entry: self.entry(subject),
-            key: key.to_owned(),
-            value,
-            version,
-        });
-    }
-
-    fn entry(&self, subject: Subject) -> EntryId {
-        EntryId {
-            issuer: self.id,
-            subject,
+impl Issuer {
+    fn inline(set: &KeySet) -> Self {
+        Self {
+            keys: IssuerKeys::Inline(set.clone()),
+            mirror: None,
         }
     }
 
-    fn wake(&mut self) {
-        self.commands.push_back(Command::Wake(self.id));
-    }
-
-    fn report(&mut self, event: Event) {
-        self.commands.push_back(Command::Report(self.id, event));
+    fn remote(&self) -> Option<&RemoteIssuer> {
+        match &self.keys {
+            IssuerKeys::Inline(_) => None,
+            IssuerKeys::Remote(remote) => Some(remote),
+        }
     }
 }
 

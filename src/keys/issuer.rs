@@ -6,17 +6,19 @@ mod sharing;
 use std::time::Duration;
 
 use super::backoff;
+use super::command::{Event, FetchId, Outbox};
 use super::discovery::WellKnown;
+use super::fetch_error::FetchError;
+use super::found::{Doubt, Found};
 use super::refused::RefusedKeys;
-use super::{Doubt, Event, FetchError, FetchId, Found, Outbox};
+use super::shared::Subject;
+use super::sharing::Sharing;
 use crate::jose::jwk::{KeyId, KeySet, Lookup};
 use crate::jose::signature::Algorithm;
 use crate::keys::RemoteKeys;
 use crate::reason::Reason;
 use crate::time::UnixNanos;
 use crate::url::HttpUrl;
-
-use sharing::Sharing;
 
 /// How long a discovered `jwks_uri` is used before the metadata is read again.
 const REDISCOVER: Duration = Duration::from_secs(60 * 60);
@@ -25,7 +27,7 @@ const REDISCOVER: Duration = Duration::from_secs(60 * 60);
 pub(super) struct RemoteIssuer {
     config: RemoteKeys,
     location: Location,
-    keys: Keys,
+    keys: FetchedKeys,
     work: Work,
     /// When the next fetch is due by itself.
     next: UnixNanos,
@@ -47,6 +49,10 @@ pub(super) struct RemoteIssuer {
     /// Verdicts by keys that should have been refreshed, since they were last reported.
     stale_uses: u64,
     random: u64,
+    /// When this worker last looked at what the others have.
+    looked_at: UnixNanos,
+    /// The stamp of a key set of others that is not usable.
+    useless: Option<UnixNanos>,
     /// Absent where this worker is on its own.
     sharing: Option<Sharing>,
 }
@@ -61,9 +67,9 @@ enum Location {
 
 /// The keys, and when they were fetched.
 #[derive(Debug)]
-enum Keys {
+enum FetchedKeys {
     Absent,
-    Fetched {
+    Present {
         set: KeySet,
         /// When their age begins.
         at: UnixNanos,
@@ -94,7 +100,7 @@ enum Work {
     /// A fetch is under way.
     Fetching {
         id: FetchId,
-        what: Target,
+        what: Document,
         begun: UnixNanos,
         lost_at: UnixNanos,
     },
@@ -111,8 +117,9 @@ enum Why {
     NoKeys,
 }
 
+/// What is fetched.
 #[derive(Clone, Copy, Debug)]
-enum Target {
+enum Document {
     Metadata(WellKnown),
     KeySet,
 }
@@ -134,10 +141,10 @@ impl RemoteIssuer {
             None => Location::Undiscovered,
         };
         Self {
-            sharing: shares.then(|| Sharing::new(&config, worker)),
+            sharing: shares.then(|| Sharing::new(Subject::Keys, &config, worker)),
             config,
             location,
-            keys: Keys::Absent,
+            keys: FetchedKeys::Absent,
             work: Work::Idle,
             next: now,
             failures: 0,
@@ -150,6 +157,8 @@ impl RemoteIssuer {
             generation: 0,
             stale_uses: 0,
             random: worker,
+            looked_at: UnixNanos::ZERO,
+            useless: None,
         }
     }
 
@@ -169,23 +178,23 @@ impl RemoteIssuer {
             };
         }
         let unknown = match &self.keys {
-            Keys::Absent => true,
-            Keys::Fetched { set, .. } => matches!(set.lookup(kid, alg), Lookup::Unknown),
+            FetchedKeys::Absent => true,
+            FetchedKeys::Present { set, .. } => matches!(set.lookup(kid, alg), Lookup::Unknown),
         };
         if unknown {
             return self.find_unknown(kid, alg, arrived, now);
         }
         self.count_verdict(now);
         match &self.keys {
-            Keys::Absent => self.unavailable(Reason::KeysUnavailable, now),
-            Keys::Fetched { set, .. } => super::in_set(set, kid, alg),
+            FetchedKeys::Absent => self.unavailable(Reason::KeysUnavailable, now),
+            FetchedKeys::Present { set, .. } => super::in_set(set, kid, alg),
         }
     }
 
     /// Whether a token that `key` verified may still be taken for verified.
-    pub(super) fn vouch(&mut self, key: KeyId, now: UnixNanos) -> bool {
+    pub(super) fn trusts(&mut self, key: KeyId, now: UnixNanos) -> bool {
         self.heed_backward_jump(now);
-        let Keys::Fetched { set, .. } = &self.keys else {
+        let FetchedKeys::Present { set, .. } = &self.keys else {
             return false;
         };
         if !set.has(key) || self.unusable(now).is_some() {
@@ -200,7 +209,7 @@ impl RemoteIssuer {
     }
 
     /// Whether a token that no key of this generation had signed may still be taken for forged.
-    pub(super) fn disowns(&mut self, generation: u64, now: UnixNanos) -> bool {
+    pub(super) fn is_unchanged(&mut self, generation: u64, now: UnixNanos) -> bool {
         self.heed_backward_jump(now);
         if generation != self.generation || self.unusable(now).is_some() {
             return false;
@@ -245,7 +254,7 @@ impl RemoteIssuer {
 
     /// Whether a token that was first seen at `since` may be by a key that this worker lacks.
     pub(super) fn doubt(&mut self, since: UnixNanos, now: UnixNanos) -> Doubt {
-        if matches!(&self.keys, Keys::Fetched { fetched, .. } if since <= fetched.begun) {
+        if matches!(&self.keys, FetchedKeys::Present { fetched, .. } if since <= fetched.begun) {
             return Doubt::Settled;
         }
         if self.ask_refresh(now) || self.look_again(now) {
@@ -333,8 +342,8 @@ impl RemoteIssuer {
 
     pub(super) fn status(&self, now: UnixNanos) -> KeyStatus {
         match &self.keys {
-            Keys::Absent => KeyStatus { keys: 0, age: None },
-            Keys::Fetched { set, at, .. } => KeyStatus {
+            FetchedKeys::Absent => KeyStatus { keys: 0, age: None },
+            FetchedKeys::Present { set, at, .. } => KeyStatus {
                 keys: set.len(),
                 age: Some(now.since(*at)),
             },
@@ -350,8 +359,8 @@ impl RemoteIssuer {
         let at = fetched.stamp.min(now);
         let nothing = KeySet::default();
         let old = match &self.keys {
-            Keys::Absent => &nothing,
-            Keys::Fetched { set, .. } => set,
+            FetchedKeys::Absent => &nothing,
+            FetchedKeys::Present { set, .. } => set,
         };
         if !set.succeed(old, &mut self.last_key) {
             self.generation = self.generation.wrapping_add(1);
@@ -361,7 +370,7 @@ impl RemoteIssuer {
                 self.refused.remember(Some(kid), alg, now);
             }
         }
-        self.keys = Keys::Fetched { set, at, fetched };
+        self.keys = FetchedKeys::Present { set, at, fetched };
         self.failures = 0;
         let early = self.spread(fetched.refresh, 10);
         self.next = at.saturating_add(fetched.refresh.saturating_sub(early));
@@ -370,8 +379,8 @@ impl RemoteIssuer {
     /// Why the keys can give no verdict, if so.
     fn unusable(&self, now: UnixNanos) -> Option<Reason> {
         match &self.keys {
-            Keys::Absent => Some(Reason::KeysUnavailable),
-            Keys::Fetched { at, fetched, .. } => {
+            FetchedKeys::Absent => Some(Reason::KeysUnavailable),
+            FetchedKeys::Present { at, fetched, .. } => {
                 let bound = fetched
                     .refresh
                     .saturating_add(self.config.timings.max_stale);
@@ -388,7 +397,7 @@ impl RemoteIssuer {
     }
 
     fn is_overdue(&self, now: UnixNanos) -> bool {
-        matches!(&self.keys, Keys::Fetched { at, fetched, .. } if now.since(*at) > fetched.refresh)
+        matches!(&self.keys, FetchedKeys::Present { at, fetched, .. } if now.since(*at) > fetched.refresh)
     }
 
     /// Whether a fetch is under way, or about to be.
@@ -396,8 +405,8 @@ impl RemoteIssuer {
         match self.work {
             Work::Idle => {
                 let near = match &self.keys {
-                    Keys::Absent => backoff::NEAR,
-                    Keys::Fetched { .. } => Duration::ZERO,
+                    FetchedKeys::Absent => backoff::NEAR,
+                    FetchedKeys::Present { .. } => Duration::ZERO,
                 };
                 self.next.since(now) <= near
             }
@@ -432,7 +441,7 @@ impl RemoteIssuer {
     /// The clock went back: whatever was planned by it is planned anew, so that refreshes go on
     /// and no key outlives its bound.
     fn heed_backward_jump(&mut self, now: UnixNanos) {
-        if let Keys::Fetched { at, fetched, .. } = &mut self.keys
+        if let FetchedKeys::Present { at, fetched, .. } = &mut self.keys
             && *at > now
         {
             *at = now;

@@ -6,13 +6,13 @@ mod sharing;
 use std::time::Duration;
 
 use super::backoff::{self, CALLBACK_GRACE};
+use super::command::{Event, FetchId, FetchOutcome, Outbox};
 use super::discovery::{self, WellKnown};
-use super::shared::FOLLOW;
-use super::{Event, FetchError, FetchId, FetchOutcome, Outbox, fetch_error};
+use super::fetch_error::{self, FetchError};
+use super::shared::{FOLLOW, Subject};
+use super::sharing::{Outcome, Sharing};
 use crate::keys::RemoteKeys;
 use crate::time::UnixNanos;
-
-use sharing::Sharing;
 
 /// How old the copy is when it is fetched anew.
 const REFRESH: Duration = Duration::from_secs(60 * 60);
@@ -64,7 +64,7 @@ enum Work {
 impl Mirror {
     pub(super) fn new(config: RemoteKeys, now: UnixNanos, worker: u64, shares: bool) -> Self {
         Self {
-            sharing: shares.then(|| Sharing::new(&config, worker)),
+            sharing: shares.then(|| Sharing::new(Subject::Metadata, &config, worker)),
             config,
             document: None,
             asked: String::new(),
@@ -141,8 +141,8 @@ impl Mirror {
                 status: 200, body, ..
             } => match discovery::check_issuer(&body, &self.config.issuer) {
                 Ok(()) => {
-                    self.take_over(body, begun.min(now), now, now);
-                    self.publish(true, outbox);
+                    self.take_over(body.clone(), begun.min(now), now, now);
+                    self.publish(Outcome::Fetched(body), outbox);
                     return outbox.wake();
                 }
                 Err(error) => FetchError::Discovery(error),
@@ -213,7 +213,7 @@ impl Mirror {
             url,
             retry_in,
         });
-        self.publish(false, outbox);
+        self.publish(Outcome::Failed, outbox);
         outbox.wake();
     }
 }

@@ -114,7 +114,7 @@ pub(super) struct Freshness {
 
 /// The longest plausible times from now on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(super) struct LongestTimes {
     pub(super) lease: Duration,
     pub(super) retry: Duration,
     pub(super) location: Duration,
@@ -185,7 +185,7 @@ impl Place {
         &mut self,
         value: &'a [u8],
         now: UnixNanos,
-        bounds: Bounds,
+        longest: LongestTimes,
     ) -> Option<(Record, &'a [u8])> {
         let Some((head, body)) = split(value) else {
             return Some((self.blank(), &[]));
@@ -199,12 +199,14 @@ impl Place {
         }
         let ahead = now.saturating_add(CLOCK_TOLERANCE);
         let by = |bound: Duration| ahead.saturating_add(bound);
-        record.lease.take_if(|it| it.until > by(bounds.lease));
+        record.lease.take_if(|it| it.until > by(longest.lease));
         record.asked_at.take_if(|at| *at > ahead);
         record
             .failure
-            .take_if(|it| it.retry_at > by(bounds.retry) || it.at > ahead);
-        record.location.take_if(|it| it.until > by(bounds.location));
+            .take_if(|it| it.retry_at > by(longest.retry) || it.at > ahead);
+        record
+            .location
+            .take_if(|it| it.until > by(longest.location));
         record
             .fetched
             .take_if(|it| it.at > ahead || it.begun > it.at);

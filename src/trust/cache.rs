@@ -258,13 +258,13 @@ impl<V> Cache<V> {
             self.forget(hash);
             self.free.push(slot);
             if from_small {
-                self.haunt(hash);
+                self.remember_ghost(hash);
             }
             return true;
         }
     }
 
-    fn haunt(&mut self, hash: u64) {
+    fn remember_ghost(&mut self, hash: u64) {
         if self.ghosts.len() >= self.bounds.entries
             && let Some(oldest) = self.ghosts.pop_front()
         {

@@ -99,7 +99,7 @@ impl Memory {
         let known = self.verified.get(key)?;
         let holds = match known.grounds {
             Grounds::Key(id) => {
-                known.validity.contains(&now) && keys.vouch(known.caller.issuer, id, now)
+                known.validity.contains(&now) && keys.trusts(known.caller.issuer, id, now)
             }
         };
         if holds {
@@ -139,7 +139,7 @@ impl Memory {
         }
         let (issuer, generation) = (known.token.issuer, known.generation);
         let token = known.token.clone();
-        keys.disowns(issuer, generation, now).then_some(token)
+        keys.is_unchanged(issuer, generation, now).then_some(token)
     }
 
     /// The keys change, but not when the token was first seen.

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Fetched, Keys, Location, REDISCOVER, RemoteIssuer, Target, Why, Work};
+use super::{Document, Fetched, FetchedKeys, Location, REDISCOVER, RemoteIssuer, Why, Work};
 use crate::jose::jwk::KeySet;
 use crate::keys::backoff::{self, CALLBACK_GRACE};
+use crate::keys::command::{Event, FetchOutcome, Outbox};
 use crate::keys::discovery::{self, DiscoveryError, WellKnown};
-use crate::keys::{Event, FetchError, FetchOutcome, Outbox, fetch_error, freshness};
+use crate::keys::sharing::Outcome;
+use crate::keys::{FetchError, fetch_error, freshness};
 use crate::time::UnixNanos;
 use crate::url::HttpUrl;
 
@@ -45,7 +47,7 @@ impl RemoteIssuer {
         match place.url(&self.config.issuer) {
             Ok(url) => {
                 let cluster = self.config.cluster.clone();
-                self.fetch(Target::Metadata(place), &cluster, &url, now, outbox);
+                self.fetch(Document::Metadata(place), &cluster, &url, now, outbox);
             }
             Err(error) => {
                 let error = FetchError::Discovery(DiscoveryError::UrlUnusable("jwks_uri", error));
@@ -62,12 +64,12 @@ impl RemoteIssuer {
         // The metadata was found, or is not needed: what went wrong before is no cause.
         self.told = None;
         let cluster = self.config.jwks_cluster.clone();
-        self.fetch(Target::KeySet, &cluster, &uri, now, outbox);
+        self.fetch(Document::KeySet, &cluster, &uri, now, outbox);
     }
 
     fn fetch(
         &mut self,
-        what: Target,
+        what: Document,
         cluster: &str,
         url: &HttpUrl,
         now: UnixNanos,
@@ -96,8 +98,8 @@ impl RemoteIssuer {
             return;
         };
         match what {
-            Target::Metadata(place) => self.handle_metadata(place, outcome, now, outbox),
-            Target::KeySet => self.handle_key_set(outcome, begun, now, outbox),
+            Document::Metadata(place) => self.handle_metadata(place, outcome, now, outbox),
+            Document::KeySet => self.handle_key_set(outcome, begun, now, outbox),
         }
     }
 
@@ -198,7 +200,7 @@ impl RemoteIssuer {
         };
         self.take_over(set, fetched, now);
         self.work = Work::Idle;
-        self.publish(Some(body), outbox);
+        self.publish(Outcome::Fetched(body), outbox);
         outbox.wake();
     }
 
@@ -213,8 +215,8 @@ impl RemoteIssuer {
     pub(super) fn fail(&mut self, error: FetchError, now: UnixNanos, outbox: &mut Outbox<'_>) {
         let (error, url) = self.most_telling(error);
         let pause = match &self.keys {
-            Keys::Absent => backoff::pause_for_first_keys(self.failures),
-            Keys::Fetched { .. } => backoff::pause(self.failures),
+            FetchedKeys::Absent => backoff::pause_for_first_keys(self.failures),
+            FetchedKeys::Present { .. } => backoff::pause(self.failures),
         };
         self.failed_at = Some(now);
         self.failures = self.failures.saturating_add(1);
@@ -226,7 +228,7 @@ impl RemoteIssuer {
             url,
             retry_in,
         });
-        self.publish(None, outbox);
+        self.publish(Outcome::Failed, outbox);
         outbox.wake();
     }
 }

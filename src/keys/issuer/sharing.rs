@@ -1,71 +1,31 @@
-//! How the workers of one Envoy share keys, and take turns in fetching them.
-//!
-//! A worker that wants a fetch reads the shared entry first. Keys that another one has fetched
-//! since are taken over. Who finds no lease bids for it by compare-and-swap; who loses, or finds
-//! one, looks again soon. The winner fetches, and writes what came of it, without a lease. A lease
-//! that its owner never gives back runs out.
+//! How one issuer's keys are shared between workers: see [`crate::keys::sharing`].
 
 use std::time::Duration;
 
-use super::{Fetched, Keys, Location, REDISCOVER, RemoteIssuer, Why, Work};
+use super::{Fetched, FetchedKeys, Location, REDISCOVER, RemoteIssuer, Why, Work};
 use crate::jose::jwk::KeySet;
-use crate::keys::RemoteKeys;
 use crate::keys::backoff;
+use crate::keys::command::{Event, Outbox};
 use crate::keys::discovery;
-use crate::keys::shared::{
-    Bounds, FOLLOW, Failure, FoundAt, Freshness, Lease, MOST_TRIES, Place, Record, SharedEntry,
-    Subject,
-};
-use crate::keys::{Event, Outbox};
+use crate::keys::shared::{FOLLOW, Failure, FoundAt, Freshness, Record, SharedEntry};
+use crate::keys::sharing::Outcome;
 use crate::time::UnixNanos;
 
 /// How often an unknown key makes a worker look for keys that another one has fetched.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-#[derive(Debug)]
-pub(super) struct Sharing {
-    place: Place,
-    /// Who this worker is among the others.
-    worker: u64,
-    looked_at: UnixNanos,
-    /// The stamp of a key set of others that is not usable.
-    useless: Option<UnixNanos>,
-    publication: Option<Publication>,
-}
-
-/// What is to be written when a fetch has ended.
-#[derive(Debug)]
-struct Publication {
-    /// The key set; `None` after a failure.
-    key_set: Option<Vec<u8>>,
-    tries: u8,
-}
-
-impl Sharing {
-    pub(super) fn new(config: &RemoteKeys, worker: u64) -> Self {
-        Self {
-            place: Place::of(Subject::Keys, config),
-            worker,
-            looked_at: UnixNanos::ZERO,
-            useless: None,
-            publication: None,
-        }
-    }
-}
-
 impl RemoteIssuer {
     /// Asks for the shared entry.
     pub(super) fn look(&self, outbox: &mut Outbox<'_>) {
         if let Some(sharing) = &self.sharing {
-            outbox.read_shared(Subject::Keys, sharing.place.key());
+            sharing.look(outbox);
         }
     }
 
     /// Whether another worker may have fetched since this one looked: looking costs no fetch.
     pub(super) fn look_again(&mut self, now: UnixNanos) -> bool {
-        let again = self.sharing.as_ref().is_some_and(|sharing| {
-            now < sharing.looked_at || now.since(sharing.looked_at) >= LOOK_AGAIN
-        });
+        let is_due = now < self.looked_at || now.since(self.looked_at) >= LOOK_AGAIN;
+        let again = self.sharing.is_some() && is_due;
         if again {
             self.want(Why::UnknownKey, UnixNanos::ZERO);
         }
@@ -73,13 +33,9 @@ impl RemoteIssuer {
     }
 
     /// The fetch has ended: the others are told.
-    pub(super) fn publish(&mut self, key_set: Option<Vec<u8>>, outbox: &mut Outbox<'_>) {
+    pub(super) fn publish(&mut self, outcome: Outcome, outbox: &mut Outbox<'_>) {
         if let Some(sharing) = &mut self.sharing {
-            sharing.publication = Some(Publication {
-                key_set,
-                tries: MOST_TRIES,
-            });
-            self.look(outbox);
+            sharing.publish(outcome, outbox);
         }
     }
 
@@ -90,25 +46,22 @@ impl RemoteIssuer {
         now: UnixNanos,
         outbox: &mut Outbox<'_>,
     ) {
-        let bounds = Bounds {
-            lease: self.longest_fetch(true),
-            retry: backoff::LONGEST.saturating_mul(2),
-            location: REDISCOVER,
-        };
+        let longest_fetch = self.longest_fetch(true);
         let Some(sharing) = &mut self.sharing else {
             return;
         };
         let Some(SharedEntry { value, version }) = entry else {
             // Each on its own, then.
-            sharing.publication = None;
+            sharing.publish_nothing();
             if let Work::Wanted { why, .. } | Work::Claiming { why } = self.work {
                 self.begin(why, now, outbox);
             }
             return;
         };
-        sharing.looked_at = now;
-        let Some((record, body)) = sharing.place.read(&value, now, bounds) else {
-            return self.look(outbox);
+        self.looked_at = now;
+        let found = sharing.read(&value, now, longest_fetch, REDISCOVER, outbox);
+        let Some((record, body)) = found else {
+            return;
         };
         if self.adopt(&record, body, now, outbox) {
             return;
@@ -169,16 +122,8 @@ impl RemoteIssuer {
             }
             return;
         }
-        let Some(sharing) = &mut self.sharing else {
-            return;
-        };
-        match &mut sharing.publication {
-            // The lease runs out by itself if the others write faster.
-            Some(publication) if !written && publication.tries > 0 => {
-                publication.tries = publication.tries.saturating_sub(1);
-                self.look(outbox);
-            }
-            Some(_) | None => sharing.publication = None,
+        if let Some(sharing) = &mut self.sharing {
+            sharing.handle_written(written, outbox);
         }
     }
 
@@ -187,7 +132,7 @@ impl RemoteIssuer {
         if let Work::Fetching { .. } = self.work {
             self.work = Work::Idle;
             self.failures = 0;
-            self.publish(None, outbox);
+            self.publish(Outcome::Failed, outbox);
         }
     }
 
@@ -199,27 +144,26 @@ impl RemoteIssuer {
         now: UnixNanos,
         outbox: &mut Outbox<'_>,
     ) -> bool {
-        let Some(sharing) = &mut self.sharing else {
-            return false;
-        };
         let Some(fresh) = record.fetched else {
             return false;
         };
         let newer = match &self.keys {
-            Keys::Absent => true,
-            Keys::Fetched { fetched, .. } => fresh.at > fetched.stamp,
+            FetchedKeys::Absent => true,
+            FetchedKeys::Present { fetched, .. } => fresh.at > fetched.stamp,
         };
-        if !newer || sharing.useless == Some(fresh.at) {
+        if !newer || self.useless == Some(fresh.at) {
             return false;
         }
         let set = match KeySet::parse(body) {
             Ok((set, _)) if !set.is_empty() => set,
             Ok(_) | Err(_) => {
-                sharing.useless = Some(fresh.at);
+                self.useless = Some(fresh.at);
                 return false;
             }
         };
-        sharing.publication = None;
+        if let Some(sharing) = &mut self.sharing {
+            sharing.publish_nothing();
+        }
         self.adopt_location(record);
         outbox.report(Event::Adopted { keys: set.len() });
         let refresh = fresh.refresh.min(self.config.timings.refresh);
@@ -285,19 +229,13 @@ impl RemoteIssuer {
         let Some(sharing) = &self.sharing else {
             return;
         };
-        record.lease = Some(Lease {
-            owner: sharing.worker,
-            until,
-        });
         if why == Why::UnknownKey {
             record.asked_at = Some(now);
         }
-        match record.write(body) {
-            Some(value) => {
-                outbox.write_shared(Subject::Keys, sharing.place.key(), value, version);
-                self.work = Work::Claiming { why };
-            }
-            None => self.begin(why, now, outbox),
+        if sharing.claim(record, body, version, until, outbox) {
+            self.work = Work::Claiming { why };
+        } else {
+            self.begin(why, now, outbox);
         }
     }
 
@@ -312,11 +250,10 @@ impl RemoteIssuer {
         let Some(sharing) = &self.sharing else {
             return false;
         };
-        let Some(publication) = &sharing.publication else {
+        let Some(outcome) = sharing.unpublished() else {
             return false;
         };
         let mut record = record.clone();
-        record.lease = record.lease.filter(|lease| lease.owner != sharing.worker);
         record.asked_at = record.asked_at.max(self.last_asked);
         record.failure = (self.failures > 0).then_some(Failure {
             count: self.failures,
@@ -330,20 +267,18 @@ impl RemoteIssuer {
                 until: *until,
             }),
         };
-        let value = match (&publication.key_set, &self.keys) {
-            (Some(key_set), Keys::Fetched { fetched, .. }) => {
+        let document = match (outcome, &self.keys) {
+            (Outcome::Fetched(key_set), FetchedKeys::Present { fetched, .. }) => {
                 record.fetched = Some(Freshness {
                     begun: fetched.begun,
                     at: fetched.stamp,
                     refresh: fetched.refresh,
                 });
-                record.write(key_set)
+                key_set
             }
-            (Some(_), Keys::Absent) | (None, _) => record.write(body),
+            (Outcome::Fetched(_), FetchedKeys::Absent) | (Outcome::Failed, _) => body,
         };
-        if let Some(value) = value {
-            outbox.write_shared(Subject::Keys, sharing.place.key(), value, version);
-        }
+        sharing.write_outcome(record, document, version, outbox);
         true
     }
 }

@@ -1,69 +1,27 @@
-//! How the workers of one Envoy share mirrored metadata: as keys (see `issuer/sharing.rs`), but nobody
-//! looks unless a fetch is due.
+//! How mirrored metadata is shared between workers: as keys, but nobody looks unless a fetch is due.
 
 use std::time::Duration;
 
 use super::{Document, Mirror, REFRESH, Work};
-use crate::keys::Outbox;
-use crate::keys::RemoteKeys;
 use crate::keys::backoff::{self, CALLBACK_GRACE};
+use crate::keys::command::Outbox;
 use crate::keys::discovery::{self, WellKnown};
-use crate::keys::shared::{
-    Bounds, FOLLOW, Failure, Freshness, Lease, MOST_TRIES, Place, Record, SharedEntry, Subject,
-};
+use crate::keys::shared::{FOLLOW, Failure, Freshness, Record, SharedEntry};
+use crate::keys::sharing::Outcome;
 use crate::time::UnixNanos;
-
-#[derive(Debug)]
-pub(super) struct Sharing {
-    place: Place,
-    /// Who this worker is among the others.
-    worker: u64,
-    publication: Option<Publication>,
-}
-
-/// What is to be written when a fetch has ended.
-#[derive(Clone, Copy, Debug)]
-struct Publication {
-    /// Whether there is a new document.
-    fetched: bool,
-    tries: u8,
-}
-
-impl Sharing {
-    pub(super) fn new(config: &RemoteKeys, worker: u64) -> Self {
-        Self {
-            place: Place::of(Subject::Metadata, config),
-            worker,
-            publication: None,
-        }
-    }
-
-    fn write(&self, record: &Record, body: &[u8], version: u32, outbox: &mut Outbox<'_>) -> bool {
-        let value = record.write(body);
-        let written = value.is_some();
-        if let Some(value) = value {
-            outbox.write_shared(Subject::Metadata, self.place.key(), value, version);
-        }
-        written
-    }
-}
 
 impl Mirror {
     /// Asks for the shared entry.
     pub(super) fn look(&self, outbox: &mut Outbox<'_>) {
         if let Some(sharing) = &self.sharing {
-            outbox.read_shared(Subject::Metadata, sharing.place.key());
+            sharing.look(outbox);
         }
     }
 
     /// The fetch has ended: the others are told.
-    pub(super) fn publish(&mut self, fetched: bool, outbox: &mut Outbox<'_>) {
+    pub(super) fn publish(&mut self, outcome: Outcome, outbox: &mut Outbox<'_>) {
         if let Some(sharing) = &mut self.sharing {
-            sharing.publication = Some(Publication {
-                fetched,
-                tries: MOST_TRIES,
-            });
-            self.look(outbox);
+            sharing.publish(outcome, outbox);
         }
     }
 
@@ -74,21 +32,18 @@ impl Mirror {
         now: UnixNanos,
         outbox: &mut Outbox<'_>,
     ) {
-        let bounds = Bounds {
-            lease: self.longest_fetch(),
-            retry: backoff::LONGEST.saturating_mul(2),
-            location: Duration::ZERO,
-        };
+        let longest_fetch = self.longest_fetch();
         let Some(sharing) = &mut self.sharing else {
             return;
         };
         let Some(SharedEntry { value, version }) = entry else {
             // Each on its own, then.
-            sharing.publication = None;
+            sharing.publish_nothing();
             return self.begin(now, outbox);
         };
-        let Some((record, body)) = sharing.place.read(&value, now, bounds) else {
-            return self.look(outbox);
+        let found = sharing.read(&value, now, longest_fetch, Duration::ZERO, outbox);
+        let Some((record, body)) = found else {
+            return;
         };
         if self.adopt(&record, body, now, outbox)
             || self.write_publication(&record, body, version, outbox)
@@ -126,16 +81,8 @@ impl Mirror {
             }
             return;
         }
-        let Some(sharing) = &mut self.sharing else {
-            return;
-        };
-        match &mut sharing.publication {
-            // The lease runs out by itself if the others write faster.
-            Some(publication) if !written && publication.tries > 0 => {
-                publication.tries = publication.tries.saturating_sub(1);
-                self.look(outbox);
-            }
-            Some(_) | None => sharing.publication = None,
+        if let Some(sharing) = &mut self.sharing {
+            sharing.handle_written(written, outbox);
         }
     }
 
@@ -144,7 +91,7 @@ impl Mirror {
         if let Work::Fetching { lost_at, .. } = self.work {
             self.work = Work::Idle { next: lost_at };
             self.failures = 0;
-            self.publish(false, outbox);
+            self.publish(Outcome::Failed, outbox);
         }
     }
 
@@ -175,7 +122,7 @@ impl Mirror {
             return false;
         }
         if let Some(sharing) = &mut self.sharing {
-            sharing.publication = None;
+            sharing.publish_nothing();
         }
         self.take_over(body.to_vec(), begun, at, now);
         outbox.wake();
@@ -200,7 +147,7 @@ impl Mirror {
 
     fn claim(
         &mut self,
-        mut record: Record,
+        record: Record,
         body: &[u8],
         version: u32,
         now: UnixNanos,
@@ -210,11 +157,7 @@ impl Mirror {
         let Some(sharing) = &self.sharing else {
             return;
         };
-        record.lease = Some(Lease {
-            owner: sharing.worker,
-            until,
-        });
-        if sharing.write(&record, body, version, outbox) {
+        if sharing.claim(record, body, version, until, outbox) {
             self.work = Work::Claiming;
         } else {
             self.begin(now, outbox);
@@ -232,11 +175,10 @@ impl Mirror {
         let Some(sharing) = &self.sharing else {
             return false;
         };
-        let Some(Publication { fetched, .. }) = sharing.publication else {
+        let Some(outcome) = sharing.unpublished() else {
             return false;
         };
         let mut record = record.clone();
-        record.lease = record.lease.filter(|lease| lease.owner != sharing.worker);
         record.failure = match (self.failures, self.failed_at, &self.work) {
             (count @ 1.., Some(at), Work::Idle { next }) => Some(Failure {
                 count,
@@ -245,18 +187,18 @@ impl Mirror {
             }),
             _ => None,
         };
-        let document = match &self.document {
-            Some(Document { bytes, begun, at }) if fetched => {
+        let document = match (outcome, &self.document) {
+            (Outcome::Fetched(document), Some(Document { begun, at, .. })) => {
                 record.fetched = Some(Freshness {
                     begun: *begun,
                     at: *at,
                     refresh: REFRESH,
                 });
-                bytes
+                document
             }
-            Some(_) | None => body,
+            (Outcome::Fetched(_), None) | (Outcome::Failed, _) => body,
         };
-        sharing.write(&record, document, version, outbox);
+        sharing.write_outcome(record, document, version, outbox);
         true
     }
 }
