@@ -1,8 +1,7 @@
 """The Kubernetes manifests under envoy/ are what their CRDs and the filter take.
 
-Where a schema of the CRD could be had (`crds/README.md`), every field is checked against it, and an
-unknown one is an error. For the rest the folder's README has a table of every field that is used,
-with where it is documented; here it is checked that manifests and table have the same fields.
+Every field is checked against the schema of its CRD (`crds/README.md`) and the CRD's rules in CEL, as an API
+server does; an unknown field is an error.
 """
 
 from __future__ import annotations
@@ -18,8 +17,9 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
 from referencing import Registry, Resource
+from support.crd_rules import violations, with_defaults
 from support.example import FOLDER
-from support.manifests import ENVOY_GATEWAY, ISTIO, documents
+from support.manifests import ENVOY_GATEWAY, ISTIO, documents, named
 
 Json = dict[str, Any]
 
@@ -32,18 +32,9 @@ MANIFESTS = [
 ]
 RESOURCES = [(file, one) for file in MANIFESTS for one in documents(file)]
 
-# Checked on paper: the tables of these files.
-ON_PAPER = {"gateway.envoyproxy.io": ENVOY_GATEWAY / "README.md"}
-# What is another's: looked into by the filter's schema, or by Envoy itself.
-FREE = {"config", "value"}
-
 
 def relative(file: Path) -> str:
     return str(file.relative_to(FOLDER))
-
-
-def group(resource: Json) -> str:
-    return resource["apiVersion"].partition("/")[0]
 
 
 def identifier(one: tuple[Path, Json]) -> str:
@@ -61,33 +52,44 @@ def problems(resource: Json) -> list[str]:
 
     schema = json.loads(schema_file(resource).read_text())
     validator = Draft202012Validator(schema, registry=Registry(retrieve=of_file))
-    return [f"{one.json_path}: {one.message}" for one in validator.iter_errors(resource)]
+    found = [f"{one.json_path}: {one.message}" for one in validator.iter_errors(resource)]
+    return found or list(violations(schema, with_defaults(schema, resource)))
 
 
 @pytest.mark.parametrize(
-    ("file", "resource"),
-    [one for one in RESOURCES if group(one[1]) not in ON_PAPER],
-    ids=[identifier(one) for one in RESOURCES if group(one[1]) not in ON_PAPER],
+    ("file", "resource"), RESOURCES, ids=[identifier(one) for one in RESOURCES]
 )
 def test_a_manifest_is_what_its_crd_takes(file: Path, resource: Json) -> None:
     assert problems(resource) == []
 
 
+WRONG = [
+    ("istio/filter.yaml", "TrafficExtension", "spec.wasm.failPolicy", "FAIL_RELOAD", "failPolicy"),
+    ("istio/filter.yaml", "TrafficExtension", "spec.wasm.failStrategy", "FAIL_CLOSED", "FAIL_CLOSED"),
+    ("istio/filter.yaml", "TrafficExtension", "spec.wasm.sha256", "ABC", "ABC"),
+    ("istio/filter.yaml", "TrafficExtension", "spec.match", [{"mode": "GATEWAY"}], "GATEWAY"),
+    ("istio/filter.yaml", "TrafficExtension", "spec.wasm.url", 1, "1"),
+    ("istio/filter.yaml", "TrafficExtension", "spec.wasm.url", "ftp://a/b", "url must have"),
+    ("istio/filter.yaml", "TrafficExtension", "metadata.namespace", None, "namespace"),
+    ("istio/filter.yaml", "TrafficExtension", "spec.targetRefs", [{"kind": "Gateway", "name": "mcp"}], "only one of"),
+    ("istio/gateway.yaml", "VirtualService", "spec.http.0.timeout", "0s", "greater than 1ms"),
+    ("istio/gateway-api.yaml", "HTTPRoute", "spec.rules.0.matches.0.path.value", "/a//b", "must not contain '//'"),
+    ("istio/keys.yaml", "ServiceEntry", "spec.ports.0.number", 0, "65535"),
+    ("envoy-gateway/filter.yaml", "EnvoyExtensionPolicy", "spec.wasm.0.failPolicy", "x", "failPolicy"),
+    ("envoy-gateway/filter.yaml", "EnvoyExtensionPolicy", "spec.wasm.0.code.type", "Image", "image"),
+    ("envoy-gateway/gateway.yaml", "ClientTrafficPolicy", "spec.path.escapedSlashesAction", "UnescapeForward", "UnescapeForward"),
+    ("envoy-gateway/keys.yaml", "Backend", "spec.endpoints.0.fqdn.port", 70000, "70000"),
+    ("envoy-gateway/keys.yaml", "BackendTLSPolicy", "spec.validation.wellKnownCACertificates", None, "must specify"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
-    [
-        ("spec.wasm.failPolicy", "FAIL_RELOAD", "failPolicy"),
-        ("spec.wasm.failStrategy", "FAIL_CLOSED", "FAIL_CLOSED"),
-        ("spec.wasm.sha256", "ABC", "ABC"),
-        ("spec.match", [{"mode": "GATEWAY"}], "GATEWAY"),
-        ("spec.wasm.url", 1, "1"),
-        ("metadata.namespace", None, "namespace"),
-    ],
-)
-def test_a_wrong_manifest_is_found(path: str, value: Any, said: str) -> None:
-    (resource,) = documents(ISTIO / "filter.yaml")
-    *parents, last = path.split(".")
-    target = resource
+    ("file", "kind", "path", "value", "said"), WRONG, ids=[f"{one[1]}:{one[2]}={one[3]}" for one in WRONG]
+)  # fmt: skip
+def test_a_wrong_manifest_is_found(file: str, kind: str, path: str, value: Any, said: str) -> None:
+    resource = named([FOLDER / file], kind)
+    *parents, last = [int(one) if one.isdigit() else one for one in path.split(".")]
+    target: Any = resource
     for one in parents:
         target = target[one]
     if value is None:
@@ -95,35 +97,6 @@ def test_a_wrong_manifest_is_found(path: str, value: Any, said: str) -> None:
     else:
         target[last] = value
     assert said in "\n".join(problems(resource))
-
-
-def fields(value: Any, path: str = "spec") -> Iterator[str]:
-    """Every field that has a value of its own."""
-    name = path.rpartition(".")[2]
-    if name in FREE:
-        yield path
-    elif isinstance(value, dict) and value:
-        for key, one in value.items():
-            yield from fields(one, f"{path}.{key}")
-    elif isinstance(value, list) and value:
-        for one in value:
-            yield from fields(one, f"{path}[]")
-    else:
-        yield path
-
-
-@pytest.mark.parametrize("checked", ON_PAPER)
-def test_the_table_has_every_field_that_no_schema_was_had_for(checked: str) -> None:
-    used = {
-        (one["kind"], field)
-        for _, one in RESOURCES
-        if group(one) == checked
-        for field in fields(one["spec"])
-    }
-    rows = re.findall(r"^\| (\w+) \| `(spec[^`]*)` \|", ON_PAPER[checked].read_text(), re.MULTILINE)
-    assert used
-    assert set(rows) == used
-    assert len(rows) == len(used), "a row twice"
 
 
 def configurations(value: Any) -> Iterator[Json]:

@@ -1,281 +1,152 @@
-"""Makes the schemas of this folder from two packages that carry the CRDs as types (see README.md).
+"""Makes the schemas of this folder from the CRDs in the control planes' own Go modules.
 
-    python derive.py istio FOLDER        # the unpacked wheel of cloudcoil.models.istio
-    python derive.py gateway-api FOLDER  # the unpacked archive of @kubernetes-models/gateway-api
+    python derive.py                # needs go, and its module proxy
+    python derive.py --crds FOLDER  # the CRDs themselves, for kubectl-validate and an API server
 
-Nothing of the packages is imported or run: their source is read. What a schema holds is every field
-of `spec`, with its type, allowed values, pattern and bounds, and which ones are required.
+The versions are those of `tests/kubernetes/*/go.mod`. Each kind that the manifests use becomes
+GROUP_VERSION_KIND.json (JSON Schema 2020-12): every field of `spec`, with type, allowed values, pattern
+and bounds, and which ones are required. Unknown fields are errors, unless the CRD keeps them. Rules in CEL
+stay as `x-kubernetes-validations`, which `tests/support/crd_rules.py` evaluates.
 """
 
 from __future__ import annotations
 
-import ast
 import json
-import re
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
+
+import yaml
 
 Json = dict[str, Any]
 
 HERE = Path(__file__).parent
-ISTIO = {
-    "extensions/v1alpha1": ["TrafficExtension", "WasmPlugin"],
-    "networking/v1": ["DestinationRule", "Gateway", "ServiceEntry", "VirtualService"],
-    "networking/v1alpha3": ["EnvoyFilter"],
-    "security/v1": ["AuthorizationPolicy", "PeerAuthentication"],
-}
-GATEWAY_API = {"v1": ["BackendTLSPolicy", "Gateway", "HTTPRoute"]}
+MODULES = HERE.parent / "kubernetes"
+# Where the CRDs are: the folder with a go.mod, the module, the files in it.
+SOURCES = [
+    ("gateway", "sigs.k8s.io/gateway-api", "config/crd/standard/*s.yaml"),
+    ("gateway", "github.com/envoyproxy/gateway", "charts/gateway-helm/charts/crds/crds/generated/*.yaml"),
+    ("istio", "istio.io/istio", "manifests/charts/base/files/crd-all.gen.yaml"),
+]  # fmt: skip
+KINDS = {
+    "extensions.istio.io": ["TrafficExtension", "WasmPlugin"],
+    "gateway.envoyproxy.io": [
+        "Backend", "ClientTrafficPolicy", "EnvoyExtensionPolicy", "EnvoyPatchPolicy", "SecurityPolicy",
+    ],
+    "gateway.networking.k8s.io": ["BackendTLSPolicy", "Gateway", "HTTPRoute"],
+    "networking.istio.io": [
+        "DestinationRule", "EnvoyFilter", "Gateway", "ServiceEntry", "VirtualService",
+    ],
+    "security.istio.io": ["AuthorizationPolicy", "PeerAuthentication"],
+}  # fmt: skip
+# Of each kind the version that the manifests use.
+VERSIONS = {"extensions.istio.io": "v1alpha1", "gateway.envoyproxy.io": "v1alpha1", "EnvoyFilter": "v1alpha3"}  # fmt: skip
+
+COPIED = {
+    "type", "enum", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
+    "multipleOf", "minLength", "maxLength", "minItems", "maxItems", "uniqueItems", "minProperties",
+    "maxProperties", "required", "default", "format", "x-kubernetes-validations",
+}  # fmt: skip
 
 
-def write(group: str, version: str, kind: str, spec: Json, definitions: Json) -> None:
-    schema = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "type": "object",
-        "properties": {
-            "apiVersion": {"const": f"{group}/{version}"},
-            "kind": {"const": kind},
-            "metadata": {"$ref": "metadata.json"},
-            "spec": spec,
-        },
-        "required": ["apiVersion", "kind", "metadata", "spec"],
-        "additionalProperties": False,
-        "$defs": {name: definitions[name] for name in sorted(needed(spec, definitions))},
-    }
-    file = HERE / f"{group}_{version}_{kind}.json"
-    file.write_text(json.dumps(schema, separators=(",", ":")) + "\n")
-    print(file.name, file.stat().st_size)
+def definitions() -> Iterator[Json]:
+    """Every CustomResourceDefinition of the modules."""
+    for folder, module, files in SOURCES:
+        told = subprocess.run(
+            ["go", "mod", "download", "-json", module],
+            cwd=MODULES / folder,
+            env={**os.environ, "GOFLAGS": "-mod=mod"},
+            check=True,
+            capture_output=True,
+        )
+        found = sorted(Path(json.loads(told.stdout)["Dir"]).glob(files))
+        assert found, f"{module} has no {files}"
+        for file in found:
+            for one in yaml.safe_load_all(file.read_text()):
+                if one and one["kind"] == "CustomResourceDefinition":
+                    yield one
 
 
-def needed(schema: Json, definitions: Json) -> set[str]:
-    found: set[str] = set()
-    todo = [schema]
-    while todo:
-        for name in re.findall(r'"#/\$defs/(\w+)"', json.dumps(todo.pop())):
-            if name not in found:
-                found.add(name)
-                todo.append(definitions[name])
-    return found
+def closed(schema: Json, *, structural: bool = True) -> Json:
+    """The part of a CRD's schema that says what a manifest may be.
+
+    `structural`: false inside anyOf and its like, which name fields that are declared elsewhere.
+    """
+    made: Json = {key: value for key, value in schema.items() if key in COPIED}
+    for key in ("anyOf", "oneOf", "allOf"):
+        if key in schema:
+            made[key] = [closed(one, structural=False) for one in schema[key]]
+    if "not" in schema:
+        made["not"] = closed(schema["not"], structural=False)
+    if schema.get("x-kubernetes-int-or-string"):
+        made.pop("type", None)
+        made.setdefault("anyOf", [{"type": "integer"}, {"type": "string"}])
+    if "items" in schema:
+        made["items"] = closed(schema["items"], structural=structural)
+    fields = schema.get("properties")
+    if fields is not None:
+        made["properties"] = {
+            name: closed(one, structural=structural) for name, one in fields.items()
+        }
+    others = schema.get("additionalProperties")
+    if isinstance(others, dict):
+        made["additionalProperties"] = closed(others, structural=structural)
+    elif structural and fields and not schema.get("x-kubernetes-preserve-unknown-fields"):
+        made["additionalProperties"] = False
+    for exclusive, plain in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if made.get(exclusive) is True:  # as in OpenAPI 3.0
+            made[exclusive] = made.pop(plain)
+        elif made.get(exclusive) is False:
+            del made[exclusive]
+    if schema.get("nullable") and "type" in made:
+        made["type"] = [made["type"], "null"]
+    return made
 
 
-class Models:
-    """Classes of Pydantic as schemas."""
-
-    BOUNDS: ClassVar = {"pattern": "pattern", "ge": "minimum", "le": "maximum"}
-    PLAIN: ClassVar = {
-        **dict.fromkeys(("str", "Base64Str", "AwareDatetime"), "string"),
-        **{"int": "integer", "float": "number", "bool": "boolean"},
-    }
-
-    def __init__(self, source: str) -> None:
-        self.definitions: Json = {}
-        for node in ast.parse(source).body:
-            match node:
-                case ast.ClassDef(name=name):
-                    self.definitions[name] = self.of_class(node)
-                case ast.Assign(
-                    targets=[ast.Name(id=name)],
-                    value=ast.Call(func=ast.Name(id="TypeAliasType"), args=[_, aliased]),
-                ):
-                    self.definitions[name] = self.of_type(aliased)[0]
-
-    def of_class(self, node: ast.ClassDef) -> Json:
-        properties: Json = {}
-        required: list[str] = []
-        for field in node.body:
-            if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
-                continue
-            if field.target.id == "root":
-                return self.of_type(field.annotation)[0]
-            if ast.unparse(field.annotation).startswith("ClassVar"):
-                continue
-            schema, alias = self.of_type(field.annotation)
-            name = alias or field.target.id
-            properties[name] = schema
-            if field.value is None:
-                required.append(name)
-        return closed(properties, required)
-
-    def of_type(self, node: ast.expr) -> tuple[Json, str | None]:
-        """The schema, and the name by which the field goes in YAML if that is another."""
-        match node:
-            case ast.BinOp(op=ast.BitOr()):
-                options = [one for one in alternatives(node) if not is_none(one)]
-                if len(options) == 1:
-                    return self.of_type(options[0])
-                return {"anyOf": [self.of_type(one)[0] for one in options]}, None
-            case ast.Subscript(
-                value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[inner, field])
-            ):
-                schema, _ = self.of_type(inner)
-                assert isinstance(field, ast.Call)
-                given = {one.arg: ast.literal_eval(one.value) for one in field.keywords}
-                schema = dict(schema)
-                for name, value in given.items():
-                    if name in self.BOUNDS:
-                        schema[self.BOUNDS[name]] = value
-                    elif name in ("min_length", "max_length"):
-                        what = "Items" if schema.get("type") == "array" else "Length"
-                        schema[name[:3] + what] = value
-                    else:
-                        assert name == "alias", name
-                return schema, given.get("alias")
-            case ast.Subscript(value=ast.Name(id="Literal"), slice=values):
-                options = values.elts if isinstance(values, ast.Tuple) else [values]
-                return {"enum": [ast.literal_eval(one) for one in options]}, None
-            case ast.Subscript(value=ast.Name(id="list"), slice=inner):
-                return {"type": "array", "items": self.of_type(inner)[0]}, None
-            case ast.Subscript(value=ast.Name(id="dict"), slice=ast.Tuple(elts=[_, inner])):
-                return {"type": "object", "additionalProperties": self.of_type(inner)[0]}, None
-            case ast.Name(id="Any"):
-                return {}, None
-            case ast.Name(id=name) if name in self.PLAIN:
-                return {"type": self.PLAIN[name]}, None
-            case ast.Name(id=name):
-                return {"$ref": f"#/$defs/{name}"}, None
-        raise ValueError(ast.dump(node))
+def write_crds(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for crd in definitions():
+        (folder / f"{crd['metadata']['name']}.yaml").write_text(yaml.safe_dump(crd))
 
 
-def alternatives(node: ast.expr) -> Iterator[ast.expr]:
-    if isinstance(node, ast.BinOp):
-        yield from alternatives(node.left)
-        yield from alternatives(node.right)
-    else:
-        yield node
-
-
-def is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
-
-
-def closed(properties: Json, required: list[str]) -> Json:
-    made: Json = {"type": "object", "properties": properties, "additionalProperties": False}
-    return {**made, "required": required} if required else made
-
-
-class Interfaces:
-    """Interfaces and types of TypeScript as schemas."""
-
-    TOKEN = re.compile(r'"[^"]*"|[\w.]+|[{}<>\[\]|?:;()=&]')
-    PLAIN = ("string", "number", "boolean")
-
-    def __init__(self, folder: Path) -> None:
-        self.definitions: Json = {}
-        parents: dict[str, list[str]] = {}
-        for file in sorted(folder.glob("*.d.ts")):
-            text = re.sub(r"/\*.*?\*/", "", file.read_text(), flags=re.DOTALL)
-            own = re.search(r"export (?:interface|type) (I\w+)([^{=]*)(.*)", text, re.DOTALL)
-            if own is None:
-                continue
-            self.tokens = self.TOKEN.findall(own[3])
-            self.at = 0
-            self.accept("=")
-            self.definitions[own[1]] = self.type()
-            parents[own[1]] = [
-                self.name(one) for one in re.findall(r"\w+", own[2]) if one != "extends"
-            ]
-        for name in parents:
-            self.inherit(name, parents)
-
-    def inherit(self, name: str, parents: dict[str, list[str]]) -> None:
-        own = self.definitions[name]
-        for parent in parents.get(name, ()):
-            if parent not in self.definitions:
-                assert parent == "TypeMeta"  # apiVersion and kind
-                continue
-            self.inherit(parent, parents)
-            theirs = self.definitions[parent]
-            own["properties"] = {**theirs["properties"], **own["properties"]}
-            required = {*own.get("required", ()), *theirs.get("required", ())}
-            if required:
-                own["required"] = sorted(required)
-
-    @staticmethod
-    def name(token: str) -> str:
-        """Names of Gateway API's own types have a prefix where they are imported."""
-        return re.sub(r"^IIoK8sSigsGatewayApiApisV1", "I", token)
-
-    def accept(self, token: str) -> bool:
-        if self.tokens[self.at] == token:
-            self.at += 1
-            return True
-        return False
-
-    def expect(self, token: str) -> None:
-        assert self.accept(token), self.tokens[self.at - 5 : self.at + 5]
-
-    def type(self) -> Json:
-        options = [self.single()]
-        while self.accept("|"):
-            options.append(self.single())
-        if all("const" in one for one in options):
-            return {"enum": [one["const"] for one in options]}
-        return options[0] if len(options) == 1 else {"anyOf": options}
-
-    def single(self) -> Json:
-        if self.accept("("):
-            inner = self.type()
-            self.expect(")")
-            return inner
-        if self.accept("{"):
-            return self.members()
-        token = self.tokens[self.at]
-        self.at += 1
-        if token == "Array":
-            self.expect("<")
-            items = self.type()
-            self.expect(">")
-            return {"type": "array", "items": items}
-        if token.startswith('"'):
-            return {"const": token[1:-1]}
-        if token.isdigit():
-            return {"const": int(token)}
-        if token in self.PLAIN:
-            return {"type": token}
-        if token.startswith("IIoK8sApimachinery"):
-            return {"type": "object"}  # a type of Kubernetes itself: not looked into
-        return {"$ref": f"#/$defs/{self.name(token)}"}
-
-    def members(self) -> Json:
-        properties: Json = {}
-        required: list[str] = []
-        while not self.accept("}"):
-            if self.accept("["):
-                while not self.accept("]"):
-                    self.at += 1
-                self.expect(":")
-                rest = self.type()
-                self.accept(";")
-                self.expect("}")
-                return {"type": "object", "additionalProperties": rest}
-            name = self.tokens[self.at].strip('"')
-            self.at += 1
-            if not self.accept("?"):
-                required.append(name)
-            self.expect(":")
-            properties[name] = self.type()
-            self.accept(";")
-        return closed(properties, required)
-
-
-def istio(folder: Path) -> None:
-    for path, kinds in ISTIO.items():
-        group, version = path.split("/")
-        file = folder / "cloudcoil" / "models" / "istio" / f"{path}.py"
-        models = Models(file.read_text()).definitions
-        for kind in kinds:
-            spec = models[kind]["properties"]["spec"]
-            write(f"{group}.istio.io", version, kind, spec, models)
-
-
-def gateway_api(folder: Path) -> None:
-    group = "gateway.networking.k8s.io"
-    for version, kinds in GATEWAY_API.items():
-        found = Interfaces(folder / "package" / group / version).definitions
-        for kind in kinds:
-            write(group, version, kind, found[f"I{kind}"]["properties"]["spec"], found)
+def write_schemas() -> None:
+    wanted = {(group, kind) for group, kinds in KINDS.items() for kind in kinds}
+    for crd in definitions():
+        group, kind = crd["spec"]["group"], crd["spec"]["names"]["kind"]
+        if (group, kind) not in wanted:
+            continue
+        name = VERSIONS.get(kind) or VERSIONS.get(group, "v1")
+        (version,) = (one for one in crd["spec"]["versions"] if one["name"] == name)
+        whole = version["schema"]["openAPIV3Schema"]
+        schema = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": {
+                "apiVersion": {"const": f"{group}/{name}"},
+                "kind": {"const": kind},
+                "metadata": {"$ref": "metadata.json"},
+                "spec": closed(whole["properties"]["spec"]),
+            },
+            "required": ["apiVersion", "kind", "metadata", "spec"],
+            "additionalProperties": False,
+        }
+        if "x-kubernetes-validations" in whole:
+            schema["x-kubernetes-validations"] = whole["x-kubernetes-validations"]
+        file = HERE / f"{group}_{name}_{kind}.json"
+        file.write_text(json.dumps(schema, separators=(",", ":")) + "\n")
+        print(file.name, file.stat().st_size)
+        wanted.remove((group, kind))
+    assert not wanted, f"no CRD has {wanted}"
 
 
 if __name__ == "__main__":
-    {"istio": istio, "gateway-api": gateway_api}[sys.argv[1]](Path(sys.argv[2]))
+    match sys.argv[1:]:
+        case []:
+            write_schemas()
+        case ["--crds", folder]:
+            write_crds(Path(folder))
+        case _:
+            sys.exit(__doc__)
