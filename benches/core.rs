@@ -14,10 +14,10 @@ use mcp_auth_filter::gate::{self, Decision};
 use mcp_auth_filter::head::Head;
 use mcp_auth_filter::ids::ResourceId;
 use mcp_auth_filter::jose::jwk::KeySet;
-use mcp_auth_filter::json;
+use mcp_auth_filter::json::Object;
 use mcp_auth_filter::keys::Keys;
 use mcp_auth_filter::lists::Lists;
-use mcp_auth_filter::mcp::Operation;
+use mcp_auth_filter::mcp::{Messages, Operation};
 use mcp_auth_filter::resource::host::Authority;
 use mcp_auth_filter::resource::path::{PathPattern, RequestPath};
 use mcp_auth_filter::time::UnixNanos;
@@ -150,7 +150,7 @@ fn parse_claims(bencher: Bencher<'_, '_>, groups: usize) {
         members.insert("groups".to_owned(), groups.into());
     }
     let text = claims.to_string();
-    bencher.bench(|| json::parse(black_box(text.as_bytes())).unwrap());
+    bencher.bench(|| Object::parse(black_box(&text).clone().into_bytes()).unwrap());
 }
 
 /// A set of one key for each algorithm.
@@ -158,6 +158,14 @@ fn parse_claims(bencher: Bencher<'_, '_>, groups: usize) {
 fn parse_key_set(bencher: Bencher<'_, '_>) {
     let text = testing::key_set().to_string();
     bencher.bench(|| KeySet::parse(black_box(text.as_bytes())).unwrap());
+}
+
+/// The operations of a request, from its body: a small call, one with a long string among its
+/// arguments, one with a large tree there, one with as many members, and a batch.
+#[divan::bench(args = ["small", "string", "tree", "members", "batch"])]
+fn parse_body(bencher: Bencher<'_, '_>, kind: &str) {
+    let text = body(kind);
+    bencher.bench(|| Messages::parse(black_box(text.as_bytes())).unwrap());
 }
 
 /// A response without the entries that its reader may not use: twice as much should cost twice as
@@ -173,6 +181,34 @@ mod filter_list {
             .map(|n| json!({"name": if n & 1 == 0 { "open" } else { "closed" }}))
             .collect();
         filter(bencher, &json!({"result": {"tools": tools}}));
+    }
+
+    /// As a server lists them: so many tools with descriptions and schemas, every second hidden.
+    #[divan::bench(args = [10, 1_000])]
+    fn tools(bencher: Bencher<'_, '_>, entries: usize) {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "path": {"type": "string", "description": "The \"file\" that is read, from the root."},
+                "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+            },
+            "required": ["path"],
+        });
+        let tools: Vec<Value> = (0..entries)
+            .map(|n| {
+                json!({
+                    "name": if n & 1 == 0 { "open" } else { "closed" },
+                    "title": "A tool",
+                    "description": "Reads a file, or a part of it, and returns its lines as text.",
+                    "inputSchema": schema,
+                    "annotations": {"readOnlyHint": true, "openWorldHint": false},
+                })
+            })
+            .collect();
+        filter(
+            bencher,
+            &json!({"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}}),
+        );
     }
 
     /// A list of one tool that is hidden, which has so many members, in a result with as many.
@@ -262,6 +298,34 @@ fn claims(expiry: u64) -> Value {
         "iss": ISSUER, "aud": RESOURCE, "exp": expiry, "iat": 1_799_989_000,
         "sub": "alice", "client_id": "cli", "scope": "mcp:read mcp:write",
     })
+}
+
+fn body(kind: &str) -> String {
+    let call = |arguments: Value| {
+        json!({
+            "jsonrpc": "2.0", "id": 7, "method": "tools/call",
+            "params": {
+                "name": "search",
+                "arguments": arguments,
+                "_meta": {"progressToken": 7, "io.modelcontextprotocol/protocolVersion": "2026-07-28"},
+            },
+        })
+    };
+    let small = json!({"query": "what is new", "limit": 10});
+    match kind {
+        "string" => call(json!({"text": "Zwölf \"Boxkämpfer\" jagen\n".repeat(4000)})),
+        "tree" => call(json!({"rows": vec![json!({"id": 12, "name": "a name", "tags": ["x", null, true], "at": -1.5e3}); 2000]})),
+        "members" => {
+            let members = (0..7_500).map(|n| (format!("m{n}"), json!(0)));
+            let mut body = call(small);
+            let params = body.get_mut("params").and_then(Value::as_object_mut);
+            params.unwrap().extend(members);
+            body
+        }
+        "batch" => vec![call(small); 64].into(),
+        _ => call(small),
+    }
+    .to_string()
 }
 
 /// With the `kid` that the key set has for the algorithm.

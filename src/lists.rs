@@ -18,14 +18,9 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 
-use serde::Deserialize;
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
+use crate::json::{Json, JsonError};
 use crate::mcp::{Operation, RequestId};
 use crate::resource::Resource;
 
@@ -112,6 +107,12 @@ impl Unreadable {
     }
 }
 
+impl From<JsonError> for Unreadable {
+    fn from(_: JsonError) -> Self {
+        Self::NotJson
+    }
+}
+
 impl Lists {
     /// For a request with these operations from a client with the scopes `granted`; `None` if it
     /// asks for no list.
@@ -146,18 +147,16 @@ impl Lists {
     /// A list answer, alone or in a batch, without what its reader may not use; `None` if there is
     /// nothing of that in it.
     pub fn filter(&self, resource: &Resource, json: &[u8]) -> Result<Option<String>, Unreadable> {
-        let text =
-            std::str::from_utf8(without_byte_order_mark(json)).map_err(|_| Unreadable::NotJson)?;
-        let mut edits = Edits::new(text);
-        match elements(text)? {
-            None => self.message(resource, text, &mut edits)?,
-            Some(messages) => {
-                for message in messages {
-                    self.message(resource, message.get(), &mut edits)?;
-                }
+        let answer = Json::marked_document(json)?;
+        let mut edits = Edits::default();
+        if answer.is_list() {
+            for message in answer.elements(usize::MAX)?.unwrap_or_default().first {
+                self.message(resource, message, &mut edits)?;
             }
+        } else if answer.is_object() {
+            self.message(resource, answer, &mut edits)?;
         }
-        edits.apply()
+        edits.apply(answer)
     }
 
     /// What stands in the place of a list answer that cannot be judged; `None` on a stream that a
@@ -179,18 +178,16 @@ impl Lists {
         Some(error.to_string())
     }
 
-    fn message<'a>(
+    fn message(
         &self,
         resource: &Resource,
-        message: &'a str,
-        edits: &mut Edits<'a>,
+        message: Json<'_>,
+        edits: &mut Edits,
     ) -> Result<(), Unreadable> {
-        let [Some(result), None] = members(message, ["result", "method"])?.unwrap_or_default()
-        else {
+        let [Some(result), None] = message.named(["result", "method"])?.unwrap_or_default() else {
             return Ok(());
         };
-        let [tools, prompts, resources, scope] =
-            members(result, RESULT_MEMBERS)?.unwrap_or_default();
+        let [tools, prompts, resources, scope] = result.named(RESULT_MEMBERS)?.unwrap_or_default();
         let mut has_list = false;
         for (list, value) in [
             (List::Tools, tools),
@@ -200,7 +197,7 @@ impl Lists {
             let Some(value) = value.filter(|_| self.asked.contains(&list)) else {
                 continue;
             };
-            let Some(entries) = elements(value)? else {
+            let Some(entries) = value.list() else {
                 // Nobody knows whether it is a list that was asked for.
                 if self.is_stream {
                     continue;
@@ -210,8 +207,8 @@ impl Lists {
             has_list = true;
             let shown: Vec<&str> = entries
                 .iter()
-                .map(|entry| entry.get())
-                .filter(|entry| self.shows(resource, list, entry))
+                .filter(|entry| self.shows(resource, list, **entry))
+                .map(|entry| entry.written())
                 .collect();
             if shown.len() != entries.len() {
                 edits.replace(value, format!("[{}]", shown.join(",")));
@@ -220,27 +217,27 @@ impl Lists {
         // Another client's list may be another one: no cache may share it.
         if has_list
             && let Some(scope) = scope
-            && scope != "\"private\""
+            && scope.written() != "\"private\""
         {
             edits.replace(scope, "\"private\"".to_owned());
         }
         Ok(())
     }
 
-    fn shows(&self, resource: &Resource, list: List, entry: &str) -> bool {
+    fn shows(&self, resource: &Resource, list: List, entry: Json<'_>) -> bool {
         let method = list.used_by();
-        let name = crate::mcp::name_member(method).map(|name| members(entry, [name]));
+        let name = crate::mcp::name_member(method).map(|name| entry.named([name]));
         let name = match name {
-            Some(Ok(Some([Some(name)]))) if name.starts_with('"') => name,
+            Some(Ok(Some([Some(name)]))) if name.is_string() => name,
             // It names nothing that could be called. Where it is not known to be an entry of a
             // list, it stays.
             Some(Ok(Some([_]) | None)) => return self.is_stream,
             Some(Err(_)) | None => return false,
         };
-        let Ok(name) = serde_json::from_str(name) else {
+        let Some(name) = name.string() else {
             return false;
         };
-        let operation = Operation::new(method.to_owned(), Some(name));
+        let operation = Operation::new(method.to_owned(), Some(name.into_owned()));
         resource.allows(&operation, &self.granted)
     }
 }
@@ -253,108 +250,31 @@ const RESULT_MEMBERS: [&str; 4] = [
     "cacheScope",
 ];
 
-/// What changes in a text.
-struct Edits<'a> {
-    text: &'a str,
-    edits: Vec<(Range<usize>, String)>,
-}
+/// The changes to a document.
+#[derive(Default)]
+struct Edits(Vec<(Range<usize>, String)>);
 
-impl<'a> Edits<'a> {
-    fn new(text: &'a str) -> Self {
-        Self {
-            text,
-            edits: Vec::new(),
-        }
+impl Edits {
+    /// Another value in the place of one of the document's.
+    fn replace(&mut self, value: Json<'_>, by: String) {
+        self.0.push((value.range(), by));
     }
 
-    /// `part` is a slice of the text.
-    fn replace(&mut self, part: &'a str, by: String) {
-        let start = part.as_ptr().addr().wrapping_sub(self.text.as_ptr().addr());
-        self.edits.push((start..start.wrapping_add(part.len()), by));
-    }
-
-    /// The text with all of them, or `None` if there are none.
-    fn apply(mut self) -> Result<Option<String>, Unreadable> {
-        if self.edits.is_empty() {
+    /// The document with all of them, or `None` if there are none.
+    fn apply(mut self, document: Json<'_>) -> Result<Option<String>, Unreadable> {
+        if self.0.is_empty() {
             return Ok(None);
         }
-        self.edits.sort_unstable_by_key(|(at, _)| at.start);
-        let mut out = String::with_capacity(self.text.len());
+        let text = document.written();
+        self.0.sort_unstable_by_key(|(at, _)| at.start);
+        let mut out = String::with_capacity(text.len());
         let mut done = 0;
-        for (at, by) in self.edits {
-            out += self.text.get(done..at.start).ok_or(Unreadable::NotJson)?;
+        for (at, by) in self.0 {
+            out += text.get(done..at.start).ok_or(Unreadable::NotJson)?;
             out += &by;
             done = at.end;
         }
-        out += self.text.get(done..).ok_or(Unreadable::NotJson)?;
+        out += text.get(done..).ok_or(Unreadable::NotJson)?;
         Ok(Some(out))
     }
 }
-
-/// The members of an object with these names, each value as it is written; `None` if the value is
-/// another than an object. Other members may be there, and are not looked at.
-fn members<'a, const N: usize>(
-    text: &'a str,
-    names: [&str; N],
-) -> Result<Option<Found<'a, N>>, Unreadable> {
-    if !starts_with(text, '{') {
-        return Ok(None);
-    }
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let found = deserializer
-        .deserialize_map(Named { names })
-        .and_then(|found| deserializer.end().map(|()| found));
-    found.map(Some).map_err(|_| Unreadable::NotJson)
-}
-
-type Found<'a, const N: usize> = [Option<&'a str>; N];
-
-/// `None` if the value is another than an array.
-fn elements(text: &str) -> Result<Option<Vec<&RawValue>>, Unreadable> {
-    if !starts_with(text, '[') {
-        return Ok(None);
-    }
-    serde_json::from_str(text)
-        .map(Some)
-        .map_err(|_| Unreadable::NotJson)
-}
-
-/// Some readers of JSON skip it (RFC 8259 §8.1).
-fn without_byte_order_mark(json: &[u8]) -> &[u8] {
-    json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json)
-}
-
-fn starts_with(json: &str, first: char) -> bool {
-    json.trim_start_matches([' ', '\t', '\n', '\r'])
-        .starts_with(first)
-}
-
-struct Named<'n, const N: usize> {
-    names: [&'n str; N],
-}
-
-impl<'de, const N: usize> Visitor<'de> for Named<'_, N> {
-    type Value = Found<'de, N>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = [None; N];
-        while let Some(Name(name)) = map.next_key()? {
-            let mut slots = found.iter_mut().zip(self.names);
-            match slots.find(|(_, wanted)| *wanted == name) {
-                None => drop(map.next_value::<IgnoredAny>()?),
-                Some((Some(_), _)) => {
-                    return Err(serde::de::Error::custom("the same member twice"));
-                }
-                Some((slot, _)) => *slot = Some(map.next_value::<&'de RawValue>()?.get()),
-            }
-        }
-        Ok(found)
-    }
-}
-
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -10,7 +10,7 @@ use super::memory::Memory;
 use super::question::{Question, form};
 use super::source::IntrospectionSource;
 use super::{CallId, Event, Outbox, Told};
-use crate::json::{Object, Raw};
+use crate::json::{Json, Object};
 use crate::keys::FetchOutcome;
 use crate::keys::backoff::CALLBACK_GRACE;
 use crate::keys::fetch_error::shown;
@@ -347,7 +347,7 @@ impl Asker {
 }
 
 /// Without a fraction, which some servers have.
-fn whole_seconds(date: Raw<'_>) -> Option<u64> {
+fn whole_seconds(date: Json<'_>) -> Option<u64> {
     date.whole_number().or_else(|| {
         let seconds = date.number()?;
         // The cast is exact in this range.

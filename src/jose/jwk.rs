@@ -13,8 +13,7 @@ use std::fmt;
 use crate::evidence::escaped;
 use crate::jose::jws::MAX_KID_BYTES;
 use crate::jose::signature::{Algorithm, KeyError, KeyType, PublicKey, SignatureVerifier};
-use crate::json::JsonError;
-use crate::json::outline::{self, Members};
+use crate::json::{Elements, Json, JsonError, Members};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -98,12 +97,12 @@ impl KeySet {
     /// Reads a set. Whether one without a usable key will do is the caller's to say; so is the
     /// bound on its size in bytes.
     pub fn parse(bytes: &[u8]) -> Result<(Self, Vec<SkippedKey>), KeySetError> {
-        let (elements, more) = elements(bytes)?;
-        let mut keys = Vec::with_capacity(elements.len());
+        let Elements { first, more } = elements(bytes)?;
+        let mut keys = Vec::with_capacity(first.len());
         let mut skipped = Vec::new();
-        for (index, element) in elements.into_iter().enumerate() {
+        for (index, element) in first.into_iter().enumerate() {
             let mut skip = |kid, why| skipped.push(SkippedKey { index, kid, why });
-            match outline::members(element) {
+            match element.members() {
                 Err(error) => skip(None, SkipReason::NotStrictJson(error)),
                 Ok(None) => skip(None, SkipReason::NotAnObject),
                 Ok(Some(members)) => match Jwk(&members).verification_key() {
@@ -317,16 +316,15 @@ impl fmt::Display for SkipReason {
     }
 }
 
-/// The first [`MAX_KEYS`] elements of the array `keys`, and how many more it has. What stands beside
-/// it is nobody's business.
-fn elements(bytes: &[u8]) -> Result<(Vec<&str>, usize), KeySetError> {
-    let text = outline::document(bytes).map_err(KeySetError::NotJson)?;
-    let members = outline::members(text).map_err(KeySetError::NotJson)?;
-    let mut members = members.ok_or(KeySetError::NotAKeySet)?.into_iter();
-    members
-        .find(|(name, _)| name == "keys")
-        .and_then(|(_, keys)| outline::elements(keys, MAX_KEYS))
-        .ok_or(KeySetError::NotAKeySet)
+/// The first [`MAX_KEYS`] elements of the array `keys`, and how many more it has. Other members of
+/// the set are passed over.
+fn elements(bytes: &[u8]) -> Result<Elements<'_>, KeySetError> {
+    let members = Json::marked_document(bytes).and_then(Json::members);
+    let members = members.map_err(KeySetError::NotJson)?;
+    let keys = members.and_then(|members| members.get("keys"));
+    let keys = keys.ok_or(KeySetError::NotAKeySet)?;
+    let elements = keys.elements(MAX_KEYS).map_err(KeySetError::NotJson)?;
+    elements.ok_or(KeySetError::NotAKeySet)
 }
 
 /// The members of one JWK (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2, RFC 9964 §3).
@@ -356,17 +354,10 @@ impl<'a> Jwk<'a> {
         })
     }
 
-    /// A member as it is written.
-    fn get(self, name: &str) -> Option<&'a str> {
-        let mut members = self.0.iter();
-        members
-            .find(|(other, _)| other == name)
-            .map(|(_, value)| *value)
-    }
-
     fn text(self, name: &'static str) -> Result<Option<Cow<'a, str>>, SkipReason> {
-        self.get(name)
-            .map(|value| outline::string(value).ok_or(SkipReason::MalformedMember(name)))
+        self.0
+            .get(name)
+            .map(|value| value.string().ok_or(SkipReason::MalformedMember(name)))
             .transpose()
     }
 
@@ -424,19 +415,19 @@ impl<'a> Jwk<'a> {
         if self.text("use")?.is_some_and(|purpose| purpose != "sig") {
             return Err(SkipReason::NotForSignatures);
         }
-        if let Some(operations) = self.get("key_ops") {
-            let malformed = SkipReason::MalformedMember("key_ops");
-            let (operations, more) =
-                outline::elements(operations, MAX_KEY_OPS).ok_or(malformed.clone())?;
-            let operations: Option<Vec<_>> = operations.into_iter().map(outline::string).collect();
-            let operations = operations.filter(|_| more == 0).ok_or(malformed)?;
+        if let Some(operations) = self.0.get("key_ops") {
+            let elements = operations.elements(MAX_KEY_OPS).ok().flatten();
+            let operations: Vec<Cow<'_, str>> = elements
+                .filter(|elements| elements.more == 0)
+                .and_then(|elements| elements.first.into_iter().map(Json::string).collect())
+                .ok_or(SkipReason::MalformedMember("key_ops"))?;
             if !operations.iter().any(|operation| operation == "verify") {
                 return Err(SkipReason::NotForVerification);
             }
         }
         if ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"]
             .iter()
-            .any(|name| self.get(name).is_some())
+            .any(|name| self.0.get(name).is_some())
         {
             return Err(SkipReason::Private);
         }

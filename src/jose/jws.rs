@@ -9,7 +9,7 @@
 mod tests;
 
 use super::signature::Algorithm;
-use crate::json::{Object, Text};
+use crate::json::{JsonString, Object};
 use crate::reason::Reason;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,8 +21,8 @@ pub const MAX_KID_BYTES: usize = 512;
 pub(crate) struct Header {
     pub(crate) algorithm: Algorithm,
     members: Object,
-    kid: Option<Text>,
-    typ: Option<Text>,
+    kid: Option<JsonString>,
+    typ: Option<JsonString>,
 }
 
 /// A compact JWS in its parts, none of them verified.

@@ -1,11 +1,9 @@
 //! How an issuer's key set is found: RFC 8414 and OpenID Connect Discovery 1.0.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use crate::evidence::escaped;
-use crate::json::JsonError;
-use crate::json::outline::{self, Members};
+use crate::json::{Json, JsonError, Members};
 use crate::url::{HttpUrl, UrlError};
 
 /// Where to ask, in the order of the MCP specification.
@@ -109,7 +107,8 @@ fn endpoint(
     issuer: &HttpUrl,
 ) -> Result<HttpUrl, DiscoveryError> {
     let document = metadata_of(document, issuer)?;
-    let uri = text(&document, member).ok_or(DiscoveryError::UrlMissing(member))?;
+    let uri = document.get(member).and_then(Json::string);
+    let uri = uri.ok_or(DiscoveryError::UrlMissing(member))?;
     usable(member, &uri, issuer)
 }
 
@@ -119,21 +118,16 @@ pub fn check_issuer(document: &[u8], issuer: &HttpUrl) -> Result<(), DiscoveryEr
 }
 
 fn metadata_of<'d>(document: &'d [u8], issuer: &HttpUrl) -> Result<Members<'d>, DiscoveryError> {
-    let members = outline::document(document)
-        .and_then(outline::members)
+    let members = Json::marked_document(document)
+        .and_then(Json::members)
         .map_err(DiscoveryError::NotJson)?
         .ok_or(DiscoveryError::NotAnObject)?;
-    let found = text(&members, "issuer").ok_or(DiscoveryError::IssuerMissing)?;
+    let found = members.get("issuer").and_then(Json::string);
+    let found = found.ok_or(DiscoveryError::IssuerMissing)?;
     if found != issuer.as_str() {
         return Err(DiscoveryError::IssuerMismatch(escaped(&found)));
     }
     Ok(members)
-}
-
-fn text<'d>(document: &Members<'d>, member: &str) -> Option<Cow<'d, str>> {
-    let mut members = document.iter();
-    let (_, value) = members.find(|(name, _)| name == member)?;
-    outline::string(value)
 }
 
 /// Checks a `jwks_uri` of `issuer`.

@@ -176,7 +176,7 @@ impl Beginning {
 impl Lists {
     /// Whether a JSON text is a list answer, as far as `beginning` tells.
     pub(super) fn has_begun(&self, beginning: &[u8]) -> bool {
-        let beginning = super::without_byte_order_mark(beginning);
+        let beginning = crate::json::without_byte_order_mark(beginning);
         let mut text = Beginning::new();
         text.read(beginning, self);
         text.verdict() == Verdict::List

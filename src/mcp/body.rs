@@ -3,21 +3,18 @@
 //! Two readers of one body must not see different operations. So every member may come once in its
 //! object where something is looked for; a member that differs from a known one in case alone is
 //! refused, since some readers (Go's `encoding/json`) take it for that one; and nothing stands behind
-//! the value. What no rule can ask for (arguments, results) is skipped by JSON's grammar, undecoded.
+//! the value. What no rule can ask for (arguments, results) is passed over undecoded.
 
-mod skim;
-
-use std::cell::Cell;
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 use super::{Operation, name_member};
-use skim::{Flaw, Leaf, Names, Scalar, Text, flawed};
+use crate::json::{Json, JsonError, Members};
 
 /// How many messages one batch may have.
 pub const MAX_MESSAGES: usize = 64;
+
+/// The longest id that is repeated in an answer, in bytes.
+const MAX_ID_BYTES: usize = 256;
 
 const VERSION_MEMBER: &str = "io.modelcontextprotocol/protocolVersion";
 const MESSAGE_MEMBERS: [&str; 6] = ["jsonrpc", "method", "id", "params", "result", "error"];
@@ -54,12 +51,21 @@ impl BodyError {
     }
 }
 
+impl From<JsonError> for BodyError {
+    fn from(error: JsonError) -> Self {
+        match error {
+            JsonError::NotUtf8 | JsonError::Syntax { .. } => Self::NotJson,
+            JsonError::DuplicateMember => Self::DuplicateMember,
+        }
+    }
+}
+
 /// The id of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestId {
     /// A whole number.
     Number(i64),
-    /// A text of at most 256 bytes.
+    /// A string of at most 256 bytes.
     Text(String),
 }
 
@@ -91,18 +97,26 @@ pub struct Messages {
 impl Messages {
     /// Reads a body.
     pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
-        let text = std::str::from_utf8(body).map_err(|_| BodyError::NotJson)?;
-        let flaw = Cell::new(None);
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let read = Top { flaw: &flaw }
-            .deserialize(&mut deserializer)
-            .and_then(|messages| deserializer.end().map(|()| messages));
-        match (flaw.get(), read) {
-            (Some(flaw), _) => Err(flaw),
-            (None, Ok(messages)) => Ok(messages),
-            (None, Err(error)) if error.is_data() => Err(BodyError::NotJsonRpc),
-            (None, Err(_)) => Err(BodyError::NotJson),
+        let body = Json::document(body)?;
+        if !body.is_list() {
+            return Ok(Self {
+                messages: vec![Message::read(body)?],
+                is_batch: false,
+            });
         }
+        let batch = body.elements(MAX_MESSAGES)?;
+        let batch = batch.ok_or(BodyError::NotJsonRpc)?;
+        if batch.more > 0 {
+            return Err(BodyError::TooManyMessages);
+        }
+        if batch.first.is_empty() {
+            return Err(BodyError::NotJsonRpc);
+        }
+        let messages = batch.first.into_iter().map(Message::read);
+        Ok(Self {
+            messages: messages.collect::<Result<_, _>>()?,
+            is_batch: true,
+        })
     }
 
     /// What is asked for, by all messages together.
@@ -129,215 +143,114 @@ impl Messages {
     }
 }
 
-/// The whole body: a message, or a batch.
-struct Top<'f> {
-    flaw: Flaw<'f>,
-}
-
-impl<'de> DeserializeSeed<'de> for Top<'_> {
-    type Value = Messages;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Messages, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Top<'_> {
-    type Value = Messages;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON-RPC message or a batch")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Messages, A::Error> {
-        let message = MessageSeed { flaw: self.flaw }.visit_map(map)?;
-        Ok(Messages {
-            messages: vec![message],
-            is_batch: false,
-        })
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Messages, A::Error> {
-        let mut messages = Vec::new();
-        while let Some(message) = seq.next_element_seed(MessageSeed { flaw: self.flaw })? {
-            if messages.len() >= MAX_MESSAGES {
-                return Err(flawed(self.flaw, BodyError::TooManyMessages));
-            }
-            messages.push(message);
+impl Message {
+    fn read(message: Json<'_>) -> Result<Self, BodyError> {
+        let members = members(message, &MESSAGE_MEMBERS)?;
+        let jsonrpc = members.get("jsonrpc").map_or(Ok(None), string)?;
+        if jsonrpc.as_deref() != Some("2.0") {
+            return Err(BodyError::NotJsonRpc);
         }
-        if messages.is_empty() {
-            return Err(flawed(self.flaw, BodyError::NotJsonRpc));
-        }
-        Ok(Messages {
-            messages,
-            is_batch: true,
-        })
-    }
-}
-
-struct MessageSeed<'f> {
-    flaw: Flaw<'f>,
-}
-
-impl<'de> DeserializeSeed<'de> for MessageSeed<'_> {
-    type Value = Message;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Message, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for MessageSeed<'_> {
-    type Value = Message;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON-RPC message")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Message, A::Error> {
-        let flaw = self.flaw;
-        let mut names = Names::new(flaw, &MESSAGE_MEMBERS);
-        let (mut jsonrpc, mut method, mut id) = (None, None, None);
-        let (mut answers, mut params) = (false, Params::default());
-        while let Some(name) = map.next_key_seed(Text)? {
-            let name = names.add(name)?;
-            match name {
-                "jsonrpc" => jsonrpc = Some(map.next_value_seed(Leaf)?),
-                "method" => method = Some(map.next_value_seed(Leaf)?),
-                "id" => id = Some(map.next_value_seed(Leaf)?),
-                "params" => params = map.next_value_seed(ParamsSeed { flaw })?,
-                "result" | "error" => {
-                    answers = true;
-                    map.next_value::<IgnoredAny>()?;
-                }
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        let no_rpc = || flawed(flaw, BodyError::NotJsonRpc);
-        if !matches!(&jsonrpc, Some(Scalar::Text(version)) if version == "2.0") {
-            return Err(no_rpc());
-        }
-        match (method, id, answers) {
-            (Some(Scalar::Text(method)), id, false) => {
-                let version = params.version.take();
-                let operation = params.operation(method);
+        let params = Params::read(members.get("params"))?;
+        let id = members.get("id").map(RequestId::read).transpose()?;
+        let answer = members.get("result").or_else(|| members.get("error"));
+        match (members.get("method"), id, answer) {
+            (Some(method), id, None) => {
+                let method = string(method)?.ok_or(BodyError::NotJsonRpc)?;
+                let operation = params.operation(method.into_owned());
+                let version = params.version;
                 Ok(match id {
-                    None => Message::Notification { operation, version },
-                    Some(id) => Message::Request {
+                    None => Self::Notification { operation, version },
+                    Some(id) => Self::Request {
                         operation,
-                        id: id.into_id(),
+                        id,
                         version,
                     },
                 })
             }
-            (None, Some(_), true) => Ok(Message::Response),
-            _ => Err(no_rpc()),
+            (None, Some(_), Some(_)) => Ok(Self::Response),
+            _ => Err(BodyError::NotJsonRpc),
         }
     }
 }
 
-/// What matters of `params`.
-#[derive(Default)]
-struct Params<'de> {
-    name: Option<&'de RawValue>,
-    uri: Option<&'de RawValue>,
-    task_id: Option<&'de RawValue>,
+/// The `params` of a message.
+struct Params<'a> {
+    members: Option<Members<'a>>,
+    /// The protocol version in its `_meta`.
     version: Option<String>,
 }
 
-impl Params<'_> {
-    /// What is no text names nothing.
-    fn operation(self, method: String) -> Operation {
-        let name = match name_member(&method) {
+impl<'a> Params<'a> {
+    fn read(params: Option<Json<'a>>) -> Result<Self, BodyError> {
+        let members = optional_members(params, &PARAMS_MEMBERS)?;
+        let meta = members.as_ref().and_then(|members| members.get("_meta"));
+        let meta = optional_members(meta, &[VERSION_MEMBER])?;
+        let version = match meta.and_then(|meta| meta.get(VERSION_MEMBER)) {
             None => None,
-            Some("name") => self.name,
-            Some("uri") => self.uri,
-            Some(_) => self.task_id,
+            Some(version) => Some(string(version)?.ok_or(BodyError::NotJsonRpc)?.into_owned()),
         };
-        let name = name.and_then(|name| serde_json::from_str(name.get()).ok());
+        Ok(Self { members, version })
+    }
+
+    /// A name that is no string names nothing.
+    fn operation(&self, method: String) -> Operation {
+        let name = name_member(&method).and_then(|member| self.members.as_ref()?.get(member));
+        let name = name.and_then(Json::string).map(Cow::into_owned);
         Operation::new(method, name)
     }
 }
 
-struct ParamsSeed<'f> {
-    flaw: Flaw<'f>,
-}
-
-impl<'de> DeserializeSeed<'de> for ParamsSeed<'_> {
-    type Value = Params<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Params<'de>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ParamsSeed<'_> {
-    type Value = Params<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_unit<E>(self) -> Result<Params<'de>, E> {
-        Ok(Params::default())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Params<'de>, A::Error> {
-        let flaw = self.flaw;
-        let mut names = Names::new(flaw, &PARAMS_MEMBERS);
-        let mut params = Params::default();
-        while let Some(name) = map.next_key_seed(Text)? {
-            match names.add(name)? {
-                "name" => params.name = Some(map.next_value()?),
-                "uri" => params.uri = Some(map.next_value()?),
-                "taskId" => params.task_id = Some(map.next_value()?),
-                "_meta" => params.version = map.next_value_seed(MetaSeed { flaw })?,
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
+impl RequestId {
+    /// `None` for an id of another kind, or a longer one.
+    fn read(id: Json<'_>) -> Result<Option<Self>, BodyError> {
+        if let Some(text) = string(id)? {
+            return Ok((text.len() <= MAX_ID_BYTES).then(|| Self::Text(text.into_owned())));
         }
-        Ok(params)
-    }
-}
-
-/// `_meta`: the protocol version in it, if any.
-struct MetaSeed<'f> {
-    flaw: Flaw<'f>,
-}
-
-impl<'de> DeserializeSeed<'de> for MetaSeed<'_> {
-    type Value = Option<String>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for MetaSeed<'_> {
-    type Value = Option<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_unit<E>(self) -> Result<Option<String>, E> {
-        Ok(None)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<String>, A::Error> {
-        let mut names = Names::new(self.flaw, &[VERSION_MEMBER]);
-        let mut version = None;
-        while let Some(name) = map.next_key_seed(Text)? {
-            if names.add(name)? == VERSION_MEMBER {
-                version = match map.next_value_seed(Leaf)? {
-                    Scalar::Text(version) => Some(version),
-                    Scalar::Number(_) | Scalar::Other => {
-                        return Err(flawed(self.flaw, BodyError::NotJsonRpc));
-                    }
-                };
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
+        if id.is_number() {
+            id.number().ok_or(BodyError::NotJson)?;
         }
-        Ok(version)
+        Ok(id.integer().map(Self::Number))
     }
+}
+
+/// The members of an object, in which no known one is misspelt.
+fn members<'a>(object: Json<'a>, known: &[&str]) -> Result<Members<'a>, BodyError> {
+    let members = object.members()?.ok_or(BodyError::NotJsonRpc)?;
+    let is_misspelt = |name| {
+        known
+            .iter()
+            .any(|known| *known != name && folds_to(name, known))
+    };
+    if members.names().any(is_misspelt) {
+        return Err(BodyError::MisspeltMember);
+    }
+    Ok(members)
+}
+
+/// The same, where the object may be absent or `null`.
+fn optional_members<'a>(
+    object: Option<Json<'a>>,
+    known: &[&str],
+) -> Result<Option<Members<'a>>, BodyError> {
+    let object = object.filter(|object| !object.is_null());
+    object.map(|object| members(object, known)).transpose()
+}
+
+/// The string, if it is one.
+fn string(value: Json<'_>) -> Result<Option<Cow<'_, str>>, BodyError> {
+    if !value.is_string() {
+        return Ok(None);
+    }
+    value.string().map(Some).ok_or(BodyError::NotJson)
+}
+
+/// Whether a reader that ignores case takes `name` for `known`: Unicode's simple folding makes `ſ`
+/// an s and the Kelvin sign a k.
+fn folds_to(name: &str, known: &str) -> bool {
+    let fold = |c: char| match c {
+        'ſ' => 's',
+        '\u{212a}' => 'k',
+        _ => c.to_ascii_lowercase(),
+    };
+    name.chars().map(fold).eq(known.chars().map(fold))
 }

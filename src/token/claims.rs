@@ -11,7 +11,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::TokenPolicy;
-use crate::json::{Object, Raw, Text};
+use crate::json::{Json, JsonString, Object};
 use crate::reason::Reason;
 use crate::scope::is_scope_token;
 use crate::time::UnixNanos;
@@ -25,8 +25,8 @@ const LAST_SECOND: u64 = 253_402_300_799;
 /// is any JSON.
 pub struct Claims {
     members: Object,
-    issuer: Text,
-    audiences: Vec<Text>,
+    issuer: JsonString,
+    audiences: Vec<JsonString>,
     scopes: Rc<Vec<String>>,
     expires_at: UnixNanos,
     not_before: Option<UnixNanos>,
@@ -46,7 +46,7 @@ impl Claims {
 
     /// The error is the name of the claim at fault.
     fn from_members(members: Object) -> Result<Self, &'static str> {
-        let issuer = members.get("iss").and_then(Raw::place).ok_or("iss")?;
+        let issuer = members.get("iss").and_then(Json::place).ok_or("iss")?;
         let audiences = members.get("aud").and_then(places).ok_or("aud")?;
         if audiences.is_empty() {
             return Err("aud");
@@ -59,7 +59,7 @@ impl Claims {
         let not_before = optional(&members, "nbf", |value| numeric_date(value, f64::ceil))?;
         let issued_at = optional(&members, "iat", |value| numeric_date(value, f64::floor))?;
         for name in ["sub", "client_id", "jti"] {
-            optional(&members, name, |value| value.is_text().then_some(()))?;
+            optional(&members, name, |value| value.is_string().then_some(()))?;
         }
         optional(&members, "cnf", |value| value.is_object().then_some(()))?;
         let mut scopes = optional(&members, "scope", scope_tokens)?.unwrap_or_default();
@@ -128,7 +128,7 @@ impl Claims {
 
     /// A top-level claim that is a string.
     pub fn string(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.members.get(name)?.text()
+        self.members.get(name)?.string()
     }
 
     /// A top-level claim that is a string, or the strings of one that is a list.
@@ -136,11 +136,11 @@ impl Claims {
         let Some(value) = self.members.get(name) else {
             return Vec::new();
         };
-        match value.text() {
+        match value.string() {
             Some(text) => vec![text],
             None => {
-                let elements = value.elements().unwrap_or_default().into_iter();
-                elements.filter_map(Raw::text).collect()
+                let elements = value.list().unwrap_or_default().into_iter();
+                elements.filter_map(Json::string).collect()
             }
         }
     }
@@ -194,7 +194,7 @@ impl Claims {
 
     /// The members of `cnf`, of which each may bind it: for logs.
     pub fn confirmations(&self) -> Vec<String> {
-        let cnf = self.members.get("cnf").and_then(Raw::value);
+        let cnf = self.members.get("cnf").and_then(Json::value);
         let members = cnf.as_ref().and_then(Value::as_object);
         members.map_or_else(Vec::new, |members| members.keys().cloned().collect())
     }
@@ -202,7 +202,7 @@ impl Claims {
     /// Whoever sends it needs to prove no key besides. Any `cnf` binds (RFC 7800 §3.1): members that
     /// are not known here bind to what cannot be proved here, and none at all to nobody knows what.
     pub(super) fn is_bearer(&self) -> bool {
-        self.members.get("cnf").is_none_or(Raw::is_null)
+        self.members.get("cnf").is_none_or(Json::is_null)
     }
 }
 
@@ -218,7 +218,7 @@ impl fmt::Debug for Claims {
 fn optional<'m, T>(
     members: &'m Object,
     name: &'static str,
-    read: impl FnOnce(Raw<'m>) -> Option<T>,
+    read: impl FnOnce(Json<'m>) -> Option<T>,
 ) -> Result<Option<T>, &'static str> {
     match members.get(name).filter(|value| !value.is_null()) {
         None => Ok(None),
@@ -227,7 +227,7 @@ fn optional<'m, T>(
 }
 
 /// RFC 7519 §2: a number, which may have a fraction.
-fn numeric_date(value: Raw<'_>, round: fn(f64) -> f64) -> Option<UnixNanos> {
+fn numeric_date(value: Json<'_>, round: fn(f64) -> f64) -> Option<UnixNanos> {
     let seconds = match value.whole_number() {
         Some(seconds) => seconds,
         None => {
@@ -242,20 +242,20 @@ fn numeric_date(value: Raw<'_>, round: fn(f64) -> f64) -> Option<UnixNanos> {
 }
 
 /// A string, or the strings of a list of nothing else.
-fn places(value: Raw<'_>) -> Option<Vec<Text>> {
+fn places(value: Json<'_>) -> Option<Vec<JsonString>> {
     match value.place() {
         Some(text) => Some(vec![text]),
-        None => value.elements()?.into_iter().map(Raw::place).collect(),
+        None => value.list()?.into_iter().map(Json::place).collect(),
     }
 }
 
-fn scope_tokens(value: Raw<'_>) -> Option<Vec<String>> {
+fn scope_tokens(value: Json<'_>) -> Option<Vec<String>> {
     let sound = |text: &str| is_scope_token(text).then(|| text.to_owned());
-    if let Some(text) = value.text() {
+    if let Some(text) = value.string() {
         // A set of one: the search for a single character is more code.
         return Some(text.split([' ']).filter_map(sound).collect());
     }
-    let texts = value.elements()?.into_iter().map(Raw::text);
+    let texts = value.list()?.into_iter().map(Json::string);
     let texts: Vec<Cow<'_, str>> = texts.collect::<Option<_>>()?;
     Some(texts.iter().filter_map(|text| sound(text)).collect())
 }

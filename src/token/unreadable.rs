@@ -4,7 +4,7 @@
 use super::claims::Claims;
 use crate::evidence::escaped;
 use crate::jose::jws::decode_object;
-use crate::json::{Object, Raw};
+use crate::json::{Json, Object};
 use crate::reason::Reason;
 
 /// What was wrong with a token that [`UnverifiedToken::parse`](super::UnverifiedToken::parse)
@@ -36,14 +36,16 @@ impl Unreadable {
         let object = |at: usize| parts.get(at).and_then(|part| decode_object(part).ok());
         let (header, claims) = (object(0), object(1));
         let issuer = claims.as_ref().and_then(|claims| claims.get("iss"));
-        let issuer = issuer.and_then(Raw::text).map(|issuer| issuer.into_owned());
+        let issuer = issuer
+            .and_then(Json::string)
+            .map(|issuer| issuer.into_owned());
         let member = |name| header.as_ref().and_then(|header| header.get(name));
         let mut claim = None;
         let (expected, found) = if reason == Reason::CriticalHeader {
-            let names = member("crit").map_or("", Raw::written);
+            let names = member("crit").map_or("", Json::written);
             (Some("no crit".to_owned()), escaped(names))
         } else if reason == Reason::AlgorithmNotAllowed {
-            let alg = member("alg").and_then(Raw::text);
+            let alg = member("alg").and_then(Json::string);
             let found = alg.map_or("no string".to_owned(), |alg| escaped(&alg));
             (Some("an asymmetric algorithm".to_owned()), found)
         } else if reason == Reason::ClaimsMalformed {
@@ -53,7 +55,7 @@ impl Unreadable {
                 .unwrap_or_default();
             claim = Some(name);
             let value = claims.as_ref().and_then(|claims| claims.get(name));
-            let found = format!("{name}: {}", value.map_or("absent", Raw::kind));
+            let found = format!("{name}: {}", value.map_or("absent", Json::kind));
             (Some(format!("{name}: {}", right_form(name))), found)
         } else {
             (None, form(token, &parts, header.as_ref(), claims.is_some()))

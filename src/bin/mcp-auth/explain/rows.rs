@@ -9,7 +9,7 @@ use mcp_auth_filter::config::Issuer;
 use mcp_auth_filter::evidence::escaped;
 use mcp_auth_filter::ids::IssuerId;
 use mcp_auth_filter::jose::signature::Portable;
-use mcp_auth_filter::json;
+use mcp_auth_filter::json::{Json, Object};
 use mcp_auth_filter::keys::KeySource;
 use mcp_auth_filter::keys::{Found, Keys};
 use mcp_auth_filter::reason::Reason;
@@ -17,7 +17,7 @@ use mcp_auth_filter::resource::{Resource, Route};
 use mcp_auth_filter::template::Bindings;
 use mcp_auth_filter::time::UnixNanos;
 use mcp_auth_filter::token::{Check, Claims, TokenPolicy, Unreadable, UnverifiedToken, right_form};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Explanation;
 use crate::show;
@@ -167,7 +167,8 @@ impl Rows {
             "alg"
         } else if let (Reason::ClaimsMalformed, Some(name)) = (reason, told.claim) {
             let claims = token.split(|byte| *byte == b'.').nth(1).and_then(object);
-            let found = value(claims.as_ref().and_then(|claims| claims.get(name)));
+            let found = claims.as_ref().and_then(|claims| claims.get(name));
+            let found = value(found.and_then(Json::value).as_ref());
             return self.push(Verdict::Bad, name, right_form(name), found);
         } else {
             return;
@@ -423,13 +424,8 @@ impl Rows {
 }
 
 /// One part of a token, if it is the base64url of a JSON object.
-fn object(part: &[u8]) -> Option<Map<String, Value>> {
-    match json::parse(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()? {
-        Value::Object(members) => Some(members),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            None
-        }
-    }
+fn object(part: &[u8]) -> Option<Object> {
+    Object::parse(URL_SAFE_NO_PAD.decode(part).ok()?)
 }
 
 /// A claim as it is found, escaped and cut.

@@ -1,0 +1,45 @@
+//! An object of which everything was looked at, with its text.
+
+use super::scan::{Member, Scan, are_distinct};
+use super::string::JsonString;
+use super::value::{Json, find};
+
+/// There is room for so many members before more memory is asked for.
+const MEMBERS: usize = 16;
+
+/// An object of strict JSON, and where its members are.
+///
+/// Every request with a token that is new reads two, in one pass that builds nothing.
+#[derive(Clone, Default)]
+pub struct Object {
+    text: String,
+    members: Vec<Member>,
+}
+
+impl Object {
+    /// Reads an object; `None` if the bytes are no strict JSON, or another value.
+    pub fn parse(bytes: Vec<u8>) -> Option<Self> {
+        let text = String::from_utf8(bytes).ok()?;
+        let mut members = Vec::with_capacity(MEMBERS);
+        let is_object = Scan::deep(&text).members(|name, value| members.push((name, value)))?;
+        let is_sound = is_object && are_distinct(&members, |(name, _)| name.bytes(&text));
+        is_sound.then_some(Self { text, members })
+    }
+
+    /// The value of a member.
+    #[inline(never)]
+    pub fn get(&self, name: &str) -> Option<Json<'_>> {
+        find(Json::new(&self.text), &self.members, name)
+    }
+
+    /// About how much memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let each = size_of::<Member>().saturating_mul(self.members.capacity());
+        self.text.capacity().saturating_add(each)
+    }
+
+    /// A string of this object.
+    pub fn read<'a>(&'a self, string: &'a JsonString) -> &'a str {
+        string.read(&self.text)
+    }
+}
