@@ -158,9 +158,11 @@ def rotation(stage: Stage, running: Running, good: Callable[[], str]) -> None:
     )
 
 
-def left_out(stage: Stage, step: str, running: Running, expected: str) -> None:
+def left_out(
+    stage: Stage, step: str, running: Running, expected: str, login: Login | None = None
+) -> None:
     """A login where the page's step was left out: what a person sees, and the filter's reason."""
-    one = new_login(running)
+    one = login or new_login(running)
     before = len(running.gateway.envoy.access_log())
     one_browse = one.browse
     person: list[str] = []

@@ -86,7 +86,7 @@ class Envoy:
             text = admin_address.read_text() if admin_address.exists() else ""
             return int(text.rpartition(":")[2]) if text.strip() else None
 
-        self.admin_port = until(admin_port, "Envoy's admin address", timeout=30)
+        self.admin_port = until(admin_port, "Envoy's admin address", timeout=120)
 
         def ready() -> bool:
             self._child.check()
@@ -95,8 +95,8 @@ class Envoy:
             except OSError:
                 return False  # about to end: the next check says why
 
-        until(ready, "Envoy to be ready", timeout=30)
-        self.ports = until(lambda: self._ports(names), "Envoy's listeners", timeout=30)
+        until(ready, "Envoy to be ready", timeout=120)
+        self.ports = until(lambda: self._ports(names), "Envoy's listeners", timeout=120)
 
     def _ports(self, names: set[str]) -> dict[str, int] | None:
         self._child.check()

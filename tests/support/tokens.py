@@ -53,6 +53,8 @@ def jwks(names: Iterable[str]) -> Json:
 
 def mint(recipe: Mapping[str, Any] | None = None, defaults: Mapping[str, Any] | None = None) -> str:
     """The token that the recipe describes; `defaults` are claims."""
+    if recipe and "verbatim" in recipe:
+        return recipe["verbatim"]
     now = int(time.time())
     recipe = dict(_resolve(dict(recipe or {}), now))
     key_name = recipe.get("key", "rsa-1")

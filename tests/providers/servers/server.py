@@ -19,7 +19,7 @@ from support.waiting import until
 Json = dict[str, Any]
 
 # A machine that does much else at once must not fail a start.
-PATIENCE = 240.0
+PATIENCE = 900.0
 
 WELL_KNOWN = (
     "/.well-known/oauth-authorization-server{path}",

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
+from mcp.shared.auth import OAuthClientInformationFull
+
+from support.code_flow import REDIRECT_URI, LoginFailed
+from support.mcp_client import Login
 
 from .. import story
 from ..gateway import Gateway, Json
@@ -200,23 +209,111 @@ def resource_indicators(stage: Stage, running: Running, server: Keycloak) -> Non
     story.discovery(stage, running)
     story.left_out(stage, "features: the MCP server's client", running, "invalid_target")
     server.add_client("mcp-server", secret="not used", attributes={"resource_url": running.url})
-    for client, mappers in (
-        ("plain", []),
-        ("mapped", [audience_mapper("mcp-server", client=True)]),
-    ):
-        server.add_client(client, protocolMappers=mappers)
+    story.left_out(stage, "features: the mapper for that client", running, "invalid_target")
+    mapped = {"protocolMappers": [audience_mapper("mcp-server", client=True)]}
+    server.add_client("mapped", **mapped)
+    tell(stage, running, server, "mapper at the client", "mapped", running.url)
+    tell(stage, running, server, "another resource", "mapped", OTHER_RESOURCE)
+    tell(stage, running, server, "no `resource`", "mapped", None)
+    scope = server.scope_id("mcp:tools")
+    mapper = audience_mapper("mcp-server", client=True)
+    server.admin("POST", f"/client-scopes/{scope}/protocol-mappers/models", mapper)
+    story.login(stage, running)
+    client_id_metadata_document(stage, running, server)
+
+
+def tell(
+    stage: Stage, running: Running, server: Keycloak, case: str, client: str, resource: str | None
+) -> None:
+    try:
+        token = server.client(client).login(resource=resource, scope="mcp:tools")["access_token"]
+    except LoginFailed as error:
+        seen = " ".join(str(error).split())[:160]
+    else:
+        seen = f"`aud` {story.claims(token).get('aud')}: {judged(running, token)}"
+    stage.saw(f"resource indicators: {case}", seen)
+
+
+def client_id_metadata_document(stage: Stage, running: Running, server: Keycloak) -> None:
+    """A client whose ID is the URL of its metadata, at a host that a client policy trusts."""
+    executor = {
+        "executor": "client-id-metadata-document",
+        "configuration": {
+            "cimd-allow-http-scheme": True,
+            "cimd-allow-permitted-domains": ["127.0.0.1"],
+            "cimd-restrict-same-domain": False,
+            "cimd-required-properties": [],
+            "only-allow-confidential-client": False,
+        },
+    }
+    condition = {
+        "condition": "client-id-uri",
+        "configuration": {
+            "client-id-uri-scheme": ["http"],
+            "client-id-uri-allow-permitted-domains": ["127.0.0.1"],
+        },
+    }
+    profile = {"name": "cimd-profile", "executors": [executor]}
+    policy = {
+        "name": "cimd-policy",
+        "enabled": True,
+        "conditions": [condition],
+        "profiles": ["cimd-profile"],
+    }
+    with metadata_document() as url:
+        login = Login(
+            client=OAuthClientInformationFull.model_validate(
+                {
+                    "client_id": url,
+                    "issuer": server.issuer,
+                    "redirect_uris": [REDIRECT_URI],
+                    "token_endpoint_auth_method": "none",
+                }
+            ),
+            browse=server.browse,
+        )
+        story.left_out(stage, "CIMD: the client policy", running, "", dataclasses.replace(login))
+        server.admin("PUT", "/client-policies/profiles", {"profiles": [profile]})
+        server.admin("PUT", "/client-policies/policies", {"policies": [policy]})
+        who, refreshed = story.run_sdk(running, login, refreshes=1)
+        check(who["x-mcp-client-id"] == url, who)
+        stage.saw(
+            "client ID metadata document",
+            f"{story.SDK}: logged in, {refreshed} refresh; the MCP server sees the client's URL",
+        )
+
+
+@contextmanager
+def metadata_document() -> Iterator[str]:
+    """The URL of a client's metadata, served by this process."""
+
+    class Document(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            port = self.server.server_address[1]
+            document = {
+                "client_id": f"http://127.0.0.1:{port}/client.json",
+                "client_name": "a client with a document",
+                "redirect_uris": [REDIRECT_URI],
+                "grant_types": ["authorization_code", "refresh_token"],
+                "response_types": ["code"],
+                "token_endpoint_auth_method": "none",
+                "scope": "mcp:tools",
+            }
+            text = json.dumps(document).encode()
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Document) as server:
+        worker = threading.Thread(target=server.serve_forever)
+        worker.start()
         try:
-            token = login(server, client, running.url)
-        except RuntimeError as error:
-            said = " ".join(str(error).split())[:200]
-        else:
-            said = f"`aud` {story.claims(token).get('aud')}: {judged(running, token)}"
-        stage.saw(f"resource indicators, client {client}", said)
-    for resource in (OTHER_RESOURCE, None):
-        try:
-            token = login(server, "mapped", resource)
-        except RuntimeError as error:
-            said = " ".join(str(error).split())[:200]
-        else:
-            said = f"`aud` {story.claims(token).get('aud')}: {judged(running, token)}"
-        stage.saw(f"resource indicators, `resource` {resource}", said)
+            yield f"http://127.0.0.1:{server.server_address[1]}/client.json"
+        finally:
+            server.shutdown()
+            worker.join()
