@@ -72,32 +72,7 @@ fn describe(config: &Config, out: &mut String) -> fmt::Result {
     }
     writeln!(out, "\nOpen")?;
     row(out, "without a token", &open(config))?;
-    writeln!(out, "\nLimits")?;
-    row(
-        out,
-        "tokens",
-        &format!("at most {} bytes", config.limits.token_bytes),
-    )?;
-    row(
-        out,
-        "waiting",
-        &format!(
-            "at most {} requests per worker wait for keys",
-            config.limits.held_requests
-        ),
-    )?;
-    if config
-        .resources
-        .iter()
-        .any(|resource| !resource.operations.is_empty())
-    {
-        let limit = config.limits.body_bytes;
-        row(
-            out,
-            "bodies",
-            &format!("at most {limit} bytes, where operations depend on them"),
-        )?;
-    }
+    describe_limits(config, out)?;
     let warnings = warnings(config);
     if warnings.is_empty() {
         return writeln!(
@@ -139,6 +114,36 @@ fn row(out: &mut String, name: &str, value: &str) -> fmt::Result {
     writeln!(out, "  {name:<18}{}", show::line(value))
 }
 
+fn describe_limits(config: &Config, out: &mut String) -> fmt::Result {
+    writeln!(out, "\nLimits")?;
+    row(
+        out,
+        "tokens",
+        &format!("at most {} bytes", config.limits.token_bytes),
+    )?;
+    row(
+        out,
+        "waiting",
+        &format!(
+            "at most {} requests per worker wait for keys",
+            config.limits.held_requests
+        ),
+    )?;
+    if config
+        .resources
+        .iter()
+        .any(|resource| !resource.operations.is_empty())
+    {
+        let limit = config.limits.body_bytes;
+        row(
+            out,
+            "bodies",
+            &format!("at most {limit} bytes, where operations depend on them"),
+        )?;
+    }
+    Ok(())
+}
+
 fn describe_resource(config: &Config, resource: &Resource, out: &mut String) -> fmt::Result {
     writeln!(out, "\nResource {}", show::line(&resource.label))?;
     row(
@@ -161,6 +166,13 @@ fn describe_resource(config: &Config, resource: &Resource, out: &mut String) -> 
     if config.resources.len() == 1 && !resource.identifier.has_variables() {
         row(out, "", &format!("also at {WELL_KNOWN} of its hosts"))?;
     }
+    describe_requirements(config, resource, out)?;
+    describe_browsers(resource, out)?;
+    describe_forwarded(resource, out)
+}
+
+/// The tokens, scopes and claims that a request needs.
+fn describe_requirements(config: &Config, resource: &Resource, out: &mut String) -> fmt::Result {
     for (at, issuer) in issuers(config, resource).enumerate() {
         let name = if at == 0 { "tokens from" } else { "" };
         let audiences = match &issuer.audiences {
@@ -207,6 +219,10 @@ fn describe_resource(config: &Config, resource: &Resource, out: &mut String) -> 
             &format!("{} must have {}", rule.claim, show::list(values, "or")),
         )?;
     }
+    Ok(())
+}
+
+fn describe_browsers(resource: &Resource, out: &mut String) -> fmt::Result {
     row(
         out,
         "browsers",
@@ -220,7 +236,11 @@ fn describe_resource(config: &Config, resource: &Resource, out: &mut String) -> 
     } else {
         "left to the server"
     };
-    row(out, "CORS", cors)?;
+    row(out, "CORS", cors)
+}
+
+/// The headers that the server gets.
+fn describe_forwarded(resource: &Resource, out: &mut String) -> fmt::Result {
     for (at, header) in resource.identity_headers.iter().enumerate() {
         let name = if at == 0 { "the server gets" } else { "" };
         row(
