@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Whether `text` is a scope-token of RFC 6749 §3.3.
+/// True of a scope-token of RFC 6749 §3.3.
 pub fn is_scope_token(text: &str) -> bool {
     !text.is_empty()
         && text
@@ -45,7 +45,7 @@ impl ScopeHierarchy {
             .map(|(narrower, broader)| (narrower.as_str(), broader))
     }
 
-    /// Whether a token with the scopes `granted` has `needed`.
+    /// True if a token with the scopes `granted` has `needed`.
     pub fn grants(&self, granted: &[impl AsRef<str>], needed: &str) -> bool {
         granted.iter().any(|scope| scope.as_ref() == needed)
             || self

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use fluent_uri::Uri;
 
-/// Why a text is not a URL that the filter can use.
+/// The reasons for which a string is no URL that the filter can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UrlError {
     /// Not a URI (RFC 3986), or one without an authority.
@@ -24,7 +24,7 @@ pub enum UrlError {
 }
 
 impl UrlError {
-    /// What was expected instead, as a phrase for a configuration error.
+    /// The form that was expected, as a phrase for a configuration error.
     pub const fn expected(self) -> &'static str {
         match self {
             Self::NotAbsolute => "an absolute URL such as https://mcp.example.com/mcp",
@@ -38,7 +38,7 @@ impl UrlError {
     }
 }
 
-/// A URL, split, with its text kept byte for byte.
+/// A URL, split, with the string kept byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpUrl {
     text: String,
@@ -84,7 +84,7 @@ impl HttpUrl {
         })
     }
 
-    /// The text as it was parsed.
+    /// The string as it was parsed.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -112,7 +112,7 @@ impl HttpUrl {
         self.text.get(self.path_start()..).unwrap_or_default()
     }
 
-    /// Whether this is `http` to a host that can be no other machine.
+    /// True of `http` to a host that can be no other machine.
     pub fn is_loopback(&self) -> bool {
         let host = match self.authority().rsplit_once(':') {
             Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,

@@ -1,4 +1,4 @@
-//! What the documents name is there: tests, files, reasons of refusal, metrics.
+//! The documents name what is there: tests, files, reasons of refusal, metrics.
 
 // Clippy's exceptions for tests do not reach the helpers of an integration test.
 #![allow(clippy::restriction)]
@@ -41,7 +41,7 @@ fn files(folder: &str, extension: &str) -> Vec<String> {
     found
 }
 
-/// What stands between backticks, code blocks left out.
+/// The strings between backticks, code blocks left out.
 fn quoted(text: &str) -> Vec<String> {
     let mut prose = String::new();
     for (at, part) in text.split("```").enumerate() {

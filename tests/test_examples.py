@@ -117,7 +117,7 @@ def test_filters_behind_know_the_caller(tmp_path: Path) -> None:
 
 
 def test_the_examples_agree() -> None:
-    """What both files have to have in common; they differ in TLS, names and limits."""
+    """The part that both files have to have in common; they differ in TLS, names and limits."""
     for pattern in (
         r"^stats_config:\n(?: .*\n)+",
         r"^ *failure_policy: .*$",

@@ -1,4 +1,4 @@
-"""How often each kind of request asks the host for something: calls are most of what it costs."""
+"""The host calls of each kind of request: they are most of what it costs."""
 
 from __future__ import annotations
 

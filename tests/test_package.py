@@ -1,4 +1,4 @@
-"""What `make package` makes: an image that Istio and Envoy Gateway can read, and an SBOM that is true."""
+"""The output of `make package`: an image that Istio and Envoy Gateway can read, and an SBOM that is true."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the filter decided is on each request's span: envoy/observability/tracing.yaml as it is."""
+"""The decision is on each request's span: envoy/observability/tracing.yaml as it is."""
 
 from __future__ import annotations
 

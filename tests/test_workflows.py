@@ -1,4 +1,4 @@
-"""What the workflows may do: named by commit, with least rights, and those that write run nothing."""
+"""The workflows: actions named by commit, with least rights, and those that write run nothing."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_who_runs_the_repository_keeps_no_token(path: Path) -> None:
 
 
 def test_no_cache_gets_into_a_release() -> None:
-    """What another run left there could be anything."""
+    """Anything could be in what another run left there."""
     release = paths.REPOSITORY / ".github" / "workflows" / "release.yml"
     assert not [step for step in steps(release) if "cache" in step.get("uses", "")]
 

@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: one recorder, and one Envoy for each configuration."""
+"""Fixtures of the end-to-end tests: one recorder, and one Envoy for each configuration."""
 
 from __future__ import annotations
 

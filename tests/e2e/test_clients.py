@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ BEGINS_AGAIN = "yes [1]"
 
 @dataclass(frozen=True)
 class Row:
-    """What docs/sdks.md says of one SDK."""
+    """The row of one SDK in docs/sdks.md."""
 
     sdk: Sdk
     login: str
@@ -117,7 +117,7 @@ class Place:
         until(expired, "the token to expire", interval=0.1)
 
     def grants(self) -> list[str]:
-        """What clients sent to the token endpoint, and whether they got a token."""
+        """The requests of clients to the token endpoint, and whether they got a token."""
         return [
             one.removeprefix("POST /token ")
             for one in self.stack.authorization.served()

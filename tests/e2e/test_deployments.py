@@ -1,4 +1,4 @@
-"""What Istio and Envoy Gateway make of the manifests under envoy/, on the real Envoy.
+"""The configuration that Istio and Envoy Gateway make of the manifests under envoy/, on the real Envoy.
 
 Neither control plane runs here. `support/control_planes.py` translates as they do; the filter's
 configuration, the clusters' names, TLS, routes and interlock are read from the manifests.
@@ -35,7 +35,7 @@ HOST = "mcp.example.com"
 
 @dataclass(frozen=True)
 class Parts:
-    """What stands on this machine for the servers of the manifests."""
+    """The servers on this machine that stand for those of the manifests."""
 
     directory: Path
     wasm: Path

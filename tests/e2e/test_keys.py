@@ -1,4 +1,4 @@
-"""Where an issuer's keys come from, and what clients see while they can't be had."""
+"""The sources of an issuer's keys, and what clients see while keys cannot be had."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What docs/observability.md says of logs: who answered, what shows at which level, and no tokens."""
+"""Logs, as docs/observability.md has them: who answered, what shows at which level, and no tokens."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_the_access_log_says_who_answered(
 
 
 def _logged_at(envoy: Envoy, level: str) -> str:
-    """What a good and a bad request add to the log at this level."""
+    """Returns what a good and a bad request add to the log at this level."""
     assert envoy.admin(f"/logging?{level}", "POST")[0] == 200
     before = len(envoy.log())
     for token in (GOOD, FORGED):

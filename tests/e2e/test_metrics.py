@@ -158,7 +158,7 @@ def test_alerts_see_the_observing_and_the_skipped_key(scraped: Prometheus) -> No
 
 
 def test_a_crash_is_counted(recorder: Recorder, tmp_path: Path) -> None:
-    """What McpAuthVmReloads looks at, with a module that crashes on each request."""
+    """The counters that McpAuthVmReloads looks at, with a module that crashes on each request."""
     module = tmp_path / "trap.wasm"
     module.write_bytes(traps.module())
     listener = Listener(wasm=module, configuration={}, failure_policy="FAIL_RELOAD")

@@ -1,4 +1,4 @@
-"""What an operator learns of a refusal: a counter with labels, a log line, the access log."""
+"""The traces of a refusal for an operator: a counter with labels, a log line, the access log."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ def page_cluster() -> str:
 
 @dataclass(frozen=True)
 class Trial:
-    """What is different from a good setup; `removed`: lines of the page's cluster."""
+    """The difference from a good setup; `removed`: lines of the page's cluster."""
 
     name: str = NAME
     ended: bool = False

@@ -1,4 +1,4 @@
-"""What docs/operations.md says an operator can do, done under traffic: roll out, switch off, upgrade, roll back."""
+"""The steps of docs/operations.md, done under traffic: roll out, switch off, upgrade, roll back."""
 
 from __future__ import annotations
 

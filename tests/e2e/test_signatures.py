@@ -1,4 +1,4 @@
-"""Who checks signatures: the host where it can, and has proved it; else the module itself."""
+"""Signatures are checked by the host where it can, and has proved it; else the module itself."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def bearer(scope: str) -> tuple[str, str]:
 class Deployment:
     envoy: Running
     folder: Path
-    """Where its listeners and clusters come from."""
+    """The folder of its listeners and clusters."""
     trusted: ssl.SSLContext
     keys: KeyServer
 
@@ -173,7 +173,7 @@ def test_event_streams_end_with_the_configuration_that_they_began_with(
 def test_a_wrong_configuration_is_rejected_and_the_old_one_serves_on(
     deployment: Deployment, old: str, new: str, counted: str, said: str
 ) -> None:
-    """What cannot even be read is a failure; what Envoy or the filter does not want is rejected."""
+    """A file that cannot even be read is a failure; one that Envoy or the filter does not want is rejected."""
     assert deployment.get("/mcp", "mcp").status == 200
     good = (deployment.folder / "listeners.yaml").read_text()
     deployment.replace("listeners.yaml", old, new)

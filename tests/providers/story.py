@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mcp.shared.auth import OAuthClientInformationFull
-
 from support import tokens
 from support.code_flow import LoginFailed
 from support.mcp_client import LEGACY, MODERN, REDIRECT_URI, Login, connect

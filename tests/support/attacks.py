@@ -1,4 +1,4 @@
-"""What somebody may throw at an Envoy with the filter."""
+"""Attacks on an Envoy with the filter."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Callable
 
 from . import http1
 
-# How much is sent of each body that never ends.
+# The bytes that are sent of each body that never ends.
 ENDLESS = 400_000
 
 
 def endless_bodies(
     port: int, bearer: str, count: int, *, sent: Callable[[int], None] = lambda _: None
 ) -> Counter[int]:
-    """What POSTs of `ENDLESS` bytes are answered that never end.
+    """The answers to POSTs of `ENDLESS` bytes that never end.
 
     `sent` is called after each of them, with how many they are by then.
     """

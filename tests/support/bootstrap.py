@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 _TYPE = "type.googleapis.com/envoy.extensions.filters"
 
-# What the filter leaves in filter state of a request that it forwards.
+# Filter state of a request that the filter forwards.
 MARKS = ("allow", "pass", "preflight", "observe", "off")
 
 # One line a request; `mark` and `reason` are what the filter has set on it.
@@ -31,7 +31,7 @@ ACCESS_LOG_FORMAT: Json = {
 
 @dataclass(frozen=True)
 class Listener:
-    """What differs between the listeners of the tests."""
+    """The settings that differ between the listeners of the tests."""
 
     wasm: Path | None
     """The module under test; None leaves filter and interlock out."""
@@ -42,7 +42,7 @@ class Listener:
     failure_policy: str = "FAIL_CLOSED"
     interlock: bool = True
     marks: Sequence[str] = MARKS
-    """What the interlock lets through."""
+    """The marks that the interlock lets through."""
     vm_id: str = "mcp_auth"
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables of the module's VM."""
@@ -60,7 +60,7 @@ class Listener:
     holds_headers: bool = False
     """`allow_on_headers_stop_iteration`: whether bodies come while headers wait."""
     exact_balance: bool = False
-    """Whether every worker gets as many connections as any other."""
+    """True if every worker gets as many connections as any other."""
     manager: Mapping[str, Any] = field(default_factory=dict)
     """Fields set on the HTTP connection manager last."""
 

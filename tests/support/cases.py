@@ -130,7 +130,7 @@ def check_upstream(case: Case, seen: list[Recorded]) -> None:
 
 
 def check_mark(case: Case, logged: Mapping[str, Any]) -> None:
-    """What the filter has left in filter state, as the access log shows it."""
+    """The filter state that the filter has left, as the access log shows it."""
     upstream = case.expect.get("upstream")
     if upstream is not None:
         assert logged["mark"] == upstream["mark"]

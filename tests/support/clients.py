@@ -41,7 +41,7 @@ PATIENCE = 30.0
 
 
 class ClientFailed(Exception):
-    """What the client's SDK said to its application."""
+    """The error that the client's SDK gave its application."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Client:
         self.logins: list[str] = []
         """The authorization URLs that a person had to go to."""
         self.begun_again = 0
-        """How often the application had to call once more."""
+        """The number of times that the application had to call once more."""
         self._heard = 0
         self._child = Child(
             "client",

@@ -1,4 +1,4 @@
-"""What Istio and Envoy Gateway make of the manifests under envoy/, as far as the filter is concerned.
+"""The Envoy configuration that Istio and Envoy Gateway make of the manifests under envoy/, as far as the filter is concerned.
 
 Neither runs here. This is their translation as their sources say it (see the README of each folder):
 names, and the fields that they set. Everything else is read from the manifests.
@@ -35,7 +35,7 @@ class Server:
 
     port: int
     trusted: Path | None = None
-    """What its certificate is checked against, where it speaks TLS."""
+    """The file of CAs that its certificate is checked against, where it speaks TLS."""
 
 
 def plugin_configuration(value: Json) -> Json:
@@ -191,7 +191,7 @@ def istio_routes(service: Json) -> tuple[Json, list[str]]:
 
 
 def istio_manager(mesh: Json) -> Json:
-    """How the connection manager reads paths, by `pathNormalization` of the mesh."""
+    """The path options of the connection manager, by `pathNormalization` of the mesh."""
     how = mesh["meshConfig"]["pathNormalization"]["normalization"]
     assert how in ("BASE", "MERGE_SLASHES"), how
     return {"normalize_path": True, "merge_slashes": how == "MERGE_SLASHES"}

@@ -23,7 +23,7 @@ from .waiting import until
 
 
 class Fault(Enum):
-    """What a document's requests get instead of the document."""
+    """The answers that requests get instead of a document."""
 
     OK = "ok"
     HANG = "hang"
@@ -67,7 +67,7 @@ class _State:
     discovery: Behaviour = field(default_factory=Behaviour)
     jwks: Behaviour = field(default_factory=Behaviour)
     asked: list[tuple[str, float]] = field(default_factory=list)
-    """What was asked for, and when."""
+    """Each request: its path, and when it came."""
 
 
 class KeyServer:
@@ -162,7 +162,7 @@ class KeyServer:
         threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
 
     def fetches(self, path: str | None = None) -> int:
-        """How often a path (default: the JWK set's) was asked for, with any query."""
+        """The number of requests for a path (default: the JWK set's), with any query."""
         return len(self.fetch_times(path))
 
     def fetched(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Where the repository keeps what the harness starts."""
+"""The places of what the harness starts."""
 
 from __future__ import annotations
 

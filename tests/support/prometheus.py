@@ -26,7 +26,7 @@ def binary(name: str) -> Path:
 
 
 def promtool(*arguments: str | Path) -> str:
-    """What it says; AssertionError if it finds fault."""
+    """Returns its output; AssertionError if it finds fault."""
     done = subprocess.run(
         [binary("promtool"), *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -126,7 +126,7 @@ class Prometheus:
         return [rule for group in self._get("/api/v1/rules")["groups"] for rule in group["rules"]]
 
     def scrapes(self) -> int:
-        """How many scrapes of every target have been kept."""
+        """The number of scrapes of every target that have been kept."""
         found = self.query("min(count_over_time(up[1h]))")
         return int(found[0]["value"][1]) if found else 0
 

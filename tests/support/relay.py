@@ -127,7 +127,7 @@ class Relay:
 
 
 async def _unless(gone: asyncio.Future[bytes], work: Coroutine[Any, Any, T]) -> T | None:
-    """What `work` returns, or None if the client goes first: it left nothing to be kept."""
+    """Returns what `work` returns, or None if the client goes first: it left nothing to be kept."""
     working = asyncio.ensure_future(work)
     both: set[asyncio.Future[Any]] = {working, gone}
     await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)

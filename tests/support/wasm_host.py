@@ -21,7 +21,7 @@ class Outcome:
     """Host calls by name, without `proxy_`."""
     reply: Mapping[str, Any] | None
     state: Mapping[str, str]
-    """What was set in filter state."""
+    """The filter state that was set."""
 
 
 def run(

@@ -86,7 +86,7 @@ fn describe(config: &Config, out: &mut String) -> fmt::Result {
         .try_for_each(|warning| writeln!(out, "  - {}", show::line(warning)))
 }
 
-/// What the filter forwards without a token.
+/// The requests that the filter forwards without a token.
 fn open(config: &Config) -> String {
     if !config.enabled || config.mode == Mode::Observe {
         return "everything is forwarded".to_owned();
@@ -370,7 +370,7 @@ fn issuers<'a>(config: &'a Config, resource: &Resource) -> impl Iterator<Item = 
     resource.issuers.iter().filter_map(|id| config.issuer(*id))
 }
 
-/// What is legal but unwise.
+/// Warnings of settings that are legal but unwise.
 fn warnings(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
     if !config.enabled {

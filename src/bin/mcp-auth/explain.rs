@@ -80,14 +80,14 @@ pub(crate) struct Args {
     stray: Vec<std::ffi::OsString>,
 }
 
-/// What explains a decision.
+/// A request and all that its decision depends on.
 struct Explanation<'a> {
     config: &'a Config,
     request: &'a Request,
     route: Route,
     body: Option<Vec<u8>>,
     now: UnixNanos,
-    /// Where the keys are from, for a configuration that fetches them.
+    /// The file that the keys are from, for a configuration that fetches them.
     keys_from: Option<&'a Path>,
     /// Whose rules a token is shown by if its own issuer is not accepted.
     issuer: Option<IssuerId>,
@@ -365,7 +365,7 @@ impl Explanation<'_> {
         text
     }
 
-    /// What the values suggest was meant.
+    /// A guess from the values at what was meant.
     fn hint(&self, refusal: &Refusal) -> Option<&'static str> {
         let token =
             UnverifiedToken::parse(self.request.token()?, self.config.limits.token_bytes).ok()?;

@@ -67,7 +67,7 @@ Examples:
 /// The longest input of any kind, in bytes: 4 MiB.
 const MAX_INPUT_BYTES: u64 = 4 * 1024 * 1024;
 
-/// What a command has to say, and whether the answer is yes.
+/// The output of a command, and its answer: yes or no.
 struct Outcome {
     text: String,
     yes: bool,

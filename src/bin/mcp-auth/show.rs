@@ -1,4 +1,4 @@
-//! How values are written: each on one line, harmless to a terminal.
+//! Values for a terminal: each on one line, and harmless.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -54,7 +54,7 @@ pub(crate) fn time(time: UnixNanos) -> String {
         )
 }
 
-/// How `time` stands to `now`, in seconds: `in 5m` or `1h ago`.
+/// The distance of `time` from `now`, in seconds: `in 5m` or `1h ago`.
 pub(crate) fn distance(time: UnixNanos, now: UnixNanos) -> String {
     let span = |span: Duration| duration(Duration::from_secs(span.as_secs()));
     if time >= now {
@@ -69,7 +69,7 @@ pub(crate) fn duration(span: Duration) -> String {
     humantime::format_duration(span).to_string()
 }
 
-/// A text on one line, harmless to a terminal.
+/// A string on one line, harmless to a terminal.
 pub(crate) fn line(text: &str) -> String {
     printable(text)
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a command line, in one sentence.
+//! The fault of a command line, in one sentence.
 //!
 //! Not in clap's words: those repeat what was typed, and that may be a token.
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-
 from support import paths
 from support.authorization import callback_query, said
 from support.code_flow import CodeFlow

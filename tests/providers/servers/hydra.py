@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
-
 from support import paths
 from support.ports import free_port
 from support.processes import Child

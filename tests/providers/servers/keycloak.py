@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
-
 from support import paths
 from support.code_flow import REDIRECT_URI, CodeFlow
 from support.ports import free_port

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import httpx
-
 from support.authorization import browse
 from support.code_flow import CodeFlow
 from support.waiting import until

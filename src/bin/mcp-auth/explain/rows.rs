@@ -1,4 +1,4 @@
-//! What the filter asks of a token, one row each: what it expects, what it found.
+//! The checks of a token, one row each: what the filter expects, what it found.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ use serde_json::Value;
 use super::Explanation;
 use crate::show;
 
-/// How one thing stands.
+/// The outcome of one check.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Good,
@@ -395,7 +395,7 @@ impl Rows {
         self.push(verdict, "signature", expected, found);
     }
 
-    /// What the token must grant.
+    /// The scopes and claims that the token must grant.
     fn grants(&mut self, resource: &Resource, bindings: &Bindings, claims: &Claims) {
         let granted = claims.scopes();
         if !resource.scopes.is_empty() {
