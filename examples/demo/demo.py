@@ -21,13 +21,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
+from mcp import Client
 from narrator import Narrator
 from support import http1, paths, tokens
 from support.mcp_client import LEGACY, Exchange, Login, connect
 from support.stack import Stack
 from support.waiting import until
-
-from mcp import Client
 
 # How far clocks may differ in the demo: small, so that its expired token is soon refused.
 CLOCK_SKEW_SECONDS = 1

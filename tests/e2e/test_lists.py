@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp import Client, types
 from mcp.client.sse import sse_client
 from mcp.shared.auth import OAuthToken
 from support import http1, tokens
@@ -21,8 +22,6 @@ from support.mcp_client import LEGACY, MODERN, Login, connect
 from support.recorder import Recorder, new_test_id
 from support.stack import Stack
 from support.waiting import until
-
-from mcp import Client, types
 
 ISSUER = "https://auth.example.com"
 RESOURCE = "https://mcp.example.com/mcp"

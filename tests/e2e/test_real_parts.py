@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from mcp import types
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from support import http1, tokens
 from support.authorization import AuthorizationServer
@@ -20,8 +21,6 @@ from support.mcp_client import LEGACY, MODERN, REDIRECT_URI, Login, connect
 from support.recorder import Recorder
 from support.stack import Stack
 from support.waiting import until
-
-from mcp import types
 
 T = TypeVar("T")
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
+from mcp import Client
 from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
-
-from mcp import Client
 
 from .authorization import browse
 
