@@ -23,10 +23,10 @@ pub use object::Object;
 pub use string::JsonString;
 pub use value::{Elements, Json, Members};
 
-/// How deep arrays and objects may stand in each other in an [`Object`].
+/// The most levels of arrays and objects in an [`Object`].
 pub const MAX_DEPTH: usize = 32;
 
-/// Why bytes are not strict JSON.
+/// Reasons for which bytes are not strict JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JsonError {
     /// Not UTF-8 (RFC 8259 §8.1).

@@ -63,7 +63,7 @@ impl List {
         }
     }
 
-    /// What an entry is listed for: the method that uses it.
+    /// The method that uses an entry.
     const fn used_by(self) -> &'static str {
         match self {
             Self::Tools => "tools/call",
@@ -73,7 +73,7 @@ impl List {
     }
 }
 
-/// What is to be taken out of the response to a request.
+/// The lists that a response may hold, and for whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lists {
     asked: Vec<List>,
@@ -82,7 +82,7 @@ pub struct Lists {
     is_stream: bool,
 }
 
-/// Why a list answer cannot be judged.
+/// Reasons for which a list answer cannot be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
     /// Not JSON, or a member that is looked for comes twice.
@@ -159,15 +159,15 @@ impl Lists {
         edits.apply(answer)
     }
 
-    /// What stands in the place of a list answer that cannot be judged; `None` on a stream that a
-    /// GET opened, where it passes.
+    /// The error in the place of a list answer that cannot be judged; `None` on a stream that a GET
+    /// opened, where it passes.
     pub fn error(&self) -> Option<String> {
         if self.is_stream {
             return None;
         }
         let id = match &self.id {
             Some(RequestId::Number(number)) => serde_json::Value::from(*number),
-            Some(RequestId::Text(text)) => serde_json::Value::from(text.as_str()),
+            Some(RequestId::String(text)) => serde_json::Value::from(text.as_str()),
             None => serde_json::Value::Null,
         };
         let error = serde_json::json!({
@@ -242,7 +242,7 @@ impl Lists {
     }
 }
 
-/// What is looked for in a result.
+/// The members of a result that are looked for.
 const RESULT_MEMBERS: [&str; 4] = [
     List::Tools.member(),
     List::Prompts.member(),

@@ -1,4 +1,4 @@
-//! Which MCP operations a request asks for: from its JSON-RPC body, with which its routing headers
+//! The MCP operations that a request asks for: from its JSON-RPC body, with which its routing headers
 //! must agree.
 //!
 //! Headers alone never decide. A client of 2026-07-28 or later repeats the operation in `Mcp-Method`
@@ -18,14 +18,14 @@ pub use body::{BodyError, MAX_MESSAGES, Messages, RequestId};
 pub use routing::{Mismatch, Routing, RoutingHeader};
 use uri::Readings;
 
-/// What one message asks for.
+/// The operation that one message asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     /// The JSON-RPC method.
     pub method: String,
     /// Of what: the tool, the prompt, the URI of the resource, or the task.
     pub name: Option<String>,
-    /// What a server may take the name for, where it is a URI.
+    /// The URIs that a server may take the name for, where it is one.
     readings: Option<Readings>,
 }
 
@@ -43,7 +43,7 @@ impl Operation {
         }
     }
 
-    /// Whether it does not say what it is about, although its method is about one thing.
+    /// `true` if it does not say what it is about, although its method is about one thing.
     pub fn lacks_name(&self) -> bool {
         self.name.is_none() && name_member(&self.method).is_some()
     }
@@ -73,7 +73,7 @@ impl Pattern {
         Self(text.to_owned())
     }
 
-    /// Whether `text` is one that the pattern stands for.
+    /// `true` if `text` is one that the pattern stands for.
     pub fn matches(&self, text: &str) -> bool {
         let mut parts = self.0.split('*');
         let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
@@ -92,7 +92,7 @@ impl Pattern {
         rest.ends_with(last)
     }
 
-    /// Whether it stands for one text alone.
+    /// `true` if it stands for one text alone.
     pub fn is_exact(&self) -> bool {
         !self.0.contains('*')
     }
@@ -120,7 +120,7 @@ impl NamePattern {
         }
     }
 
-    /// Whether some server may take the operation's name for one that the pattern stands for.
+    /// `true` if some server may take the operation's name for one that the pattern stands for.
     fn may_match(&self, operation: &Operation) -> bool {
         let Some(name) = &operation.name else {
             return false;
@@ -131,7 +131,7 @@ impl NamePattern {
             })
     }
 
-    /// Whether every server takes the operation's name for one that the pattern stands for.
+    /// `true` if every server takes the operation's name for one that the pattern stands for.
     fn must_match(&self, operation: &Operation) -> bool {
         let Some(name) = &operation.name else {
             return false;
@@ -149,30 +149,30 @@ impl fmt::Display for NamePattern {
     }
 }
 
-/// What an operation needs beyond what every request of the resource needs.
+/// A rule on operations: their needs beyond those of every request of the resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperationRule {
-    /// Which methods it is about.
+    /// The methods that it is about.
     pub method: Pattern,
-    /// Which names; `None` for all, and for operations without one.
+    /// The names; `None` for all, and for operations without one.
     pub name: Option<NamePattern>,
-    /// Which names not.
+    /// The names that it is not about.
     pub except: Vec<NamePattern>,
-    /// What it needs.
+    /// The needs of these.
     pub needs: Needs,
 }
 
-/// What an operation needs.
+/// The needs of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Needs {
     /// All of these scopes.
     Scopes(Vec<String>),
-    /// What nobody has: it is not offered here.
+    /// Something that nobody has: it is not offered here.
     Nothing,
 }
 
 impl OperationRule {
-    /// Whether the rule is about this operation. Where servers may read a URI in several ways, one
+    /// `true` if the rule is about this operation. Where servers may read a URI in several ways, one
     /// is enough for the rule, and all are needed for an exception from it.
     pub fn matches(&self, operation: &Operation) -> bool {
         self.method.matches(&operation.method)
@@ -183,7 +183,7 @@ impl OperationRule {
             && !self.except.iter().any(|name| name.must_match(operation))
     }
 
-    /// Whether it depends on the operation's name if the rule is about it.
+    /// `true` if it depends on the operation's name if the rule is about it.
     pub fn asks_name_of(&self, operation: &Operation) -> bool {
         self.method.matches(&operation.method) && (self.name.is_some() || !self.except.is_empty())
     }

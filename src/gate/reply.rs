@@ -192,7 +192,7 @@ fn rpc_error(code: i32, id: Option<&RequestId>, message: &str) -> String {
     let id = match id {
         None => serde_json::Value::Null,
         Some(RequestId::Number(number)) => (*number).into(),
-        Some(RequestId::Text(text)) => text.as_str().into(),
+        Some(RequestId::String(text)) => text.as_str().into(),
     };
     serde_json::json!({
         "jsonrpc": "2.0",

@@ -21,7 +21,9 @@ impl Object {
     pub fn parse(bytes: Vec<u8>) -> Option<Self> {
         let text = String::from_utf8(bytes).ok()?;
         let mut members = Vec::with_capacity(MEMBERS);
-        let is_object = Scan::deep(&text).members(|name, value| members.push((name, value)))?;
+        let is_object = Scan::deep(&text)
+            .members(|name, value| members.push((name, value)))
+            .ok()?;
         let is_sound = is_object && are_distinct(&members, |(name, _)| name.bytes(&text));
         is_sound.then_some(Self { text, members })
     }

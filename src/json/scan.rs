@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
+use serde::Deserialize;
+
 use super::string::JsonString;
 use super::{JsonError, MAX_DEPTH};
 
@@ -15,17 +17,23 @@ const MANY_DIGITS: usize = 300;
 /// A name, and where its value is.
 pub(super) type Member = (JsonString, Range<usize>);
 
+/// The text is no JSON; [`Scan::error`] has the place. Or, where everything is looked at, something
+/// in it is not strict.
+pub(super) struct Malformed;
+
+type Scanned<T = ()> = Result<T, Malformed>;
+
 pub(super) struct Scan<'a> {
     text: &'a str,
     at: usize,
-    /// Whether values that are passed over are looked at as well.
+    /// Values that are passed over are looked at as well.
     is_deep: bool,
-    /// What closes the arrays and objects that are open, the innermost last: a byte for each, since
-    /// there may be as many as the text has bytes.
+    /// The closing brackets of the arrays and objects that are open, the innermost last: a byte for
+    /// each, since there may be as many as the text has bytes.
     open: Vec<u8>,
     /// The names so far of the objects that are looked at and open, the innermost last.
     names: Vec<JsonString>,
-    /// Where the names of each of what is open begin.
+    /// The places at which the names of each of these begin.
     starts: Vec<usize>,
 }
 
@@ -51,30 +59,30 @@ impl<'a> Scan<'a> {
     }
 
     /// Tells `found` of each member of the object that the text is; `false` if it is another value.
-    /// `None` if it is no JSON: then [`Scan::error`] has the place. Names may come twice.
+    /// Names may come twice.
     pub(super) fn members(
         &mut self,
         mut found: impl FnMut(JsonString, Range<usize>),
-    ) -> Option<bool> {
+    ) -> Scanned<bool> {
         self.whole(b'{', |scan| {
             let name = scan.name()?;
             scan.colon()?;
             let value = scan.value()?;
             found(name, value);
-            Some(())
+            Ok(())
         })
     }
 
-    /// The same for the elements of a list.
-    pub(super) fn elements(&mut self, mut found: impl FnMut(Range<usize>)) -> Option<bool> {
+    /// Tells `found` of each element of the list that the text is; `false` if it is another value.
+    pub(super) fn elements(&mut self, mut found: impl FnMut(Range<usize>)) -> Scanned<bool> {
         self.whole(b'[', |scan| {
             let value = scan.value()?;
             found(value);
-            Some(())
+            Ok(())
         })
     }
 
-    /// Where it went wrong.
+    /// The place where it went wrong.
     pub(super) fn error(&self) -> JsonError {
         let before = self.text.as_bytes().get(..self.at).unwrap_or_default();
         let mut lines = before.rsplit(|byte| *byte == b'\n');
@@ -87,11 +95,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The text as a whole: `read` takes each part of the array or object that it is.
-    fn whole(
-        &mut self,
-        bracket: u8,
-        mut read: impl FnMut(&mut Self) -> Option<()>,
-    ) -> Option<bool> {
+    fn whole(&mut self, bracket: u8, mut read: impl FnMut(&mut Self) -> Scanned) -> Scanned<bool> {
         self.space();
         let is_wanted = self.peek() == Some(bracket);
         if !is_wanted {
@@ -105,7 +109,11 @@ impl<'a> Scan<'a> {
             }
         }
         self.space();
-        (self.at == self.text.len()).then_some(is_wanted)
+        if self.at == self.text.len() {
+            Ok(is_wanted)
+        } else {
+            Err(Malformed)
+        }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -116,8 +124,22 @@ impl<'a> Scan<'a> {
         self.at = self.at.saturating_add(1);
     }
 
-    fn take(&mut self, byte: u8) -> Option<()> {
-        (self.peek()? == byte).then(|| self.skip())
+    /// Passes over this byte, if it is the next.
+    fn take(&mut self, byte: u8) -> bool {
+        let is_next = self.peek() == Some(byte);
+        if is_next {
+            self.skip();
+        }
+        is_next
+    }
+
+    /// Passes over this byte, which must be the next.
+    fn expect(&mut self, byte: u8) -> Scanned {
+        if self.take(byte) {
+            Ok(())
+        } else {
+            Err(Malformed)
+        }
     }
 
     fn space(&mut self) {
@@ -126,12 +148,12 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Passes over any value; where it is.
-    fn value(&mut self) -> Option<Range<usize>> {
+    /// Passes over any value, and returns its place.
+    fn value(&mut self) -> Scanned<Range<usize>> {
         let start = self.at;
         let outside = self.open.len();
         loop {
-            match self.peek()? {
+            match self.peek().ok_or(Malformed)? {
                 bracket @ (b'{' | b'[') => {
                     if self.enter(bracket)? {
                         self.inner_name()?;
@@ -146,7 +168,7 @@ impl<'a> Scan<'a> {
             }
             loop {
                 if self.open.len() == outside {
-                    return Some(start..self.at);
+                    return Ok(start..self.at);
                 }
                 if self.goes_on()? {
                     break self.inner_name()?;
@@ -155,48 +177,49 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Opens an array or an object; whether something is in it. One that is empty is closed again.
-    fn enter(&mut self, bracket: u8) -> Option<bool> {
-        self.take(bracket)?;
+    /// Opens an array or an object; `true` if something is in it. One that is empty is closed again.
+    fn enter(&mut self, bracket: u8) -> Scanned<bool> {
+        self.expect(bracket)?;
         if self.is_deep && self.open.len() >= MAX_DEPTH {
-            return None;
+            return Err(Malformed);
         }
         self.space();
         let close = if bracket == b'{' { b'}' } else { b']' };
-        if self.take(close).is_some() {
-            return Some(false);
+        if self.take(close) {
+            return Ok(false);
         }
         self.open.push(close);
         if self.is_deep {
             self.starts.push(self.names.len());
         }
-        Some(true)
+        Ok(true)
     }
 
-    /// Behind a value: whether another one follows in the innermost array or object, which is
-    /// closed if not.
-    fn goes_on(&mut self) -> Option<bool> {
+    /// Goes on behind a value; `true` if another one follows in the innermost array or object, which
+    /// is closed if not.
+    fn goes_on(&mut self) -> Scanned<bool> {
         self.space();
-        if self.take(b',').is_some() {
+        if self.take(b',') {
             self.space();
-            return Some(true);
+            return Ok(true);
         }
-        let close = self.open.pop()?;
-        self.take(close)?;
+        let close = self.open.pop().ok_or(Malformed)?;
+        self.expect(close)?;
         if self.is_deep {
-            let start = self.starts.pop()?;
-            if !are_distinct(self.names.get(start..)?, |name| name.bytes(self.text)) {
-                return None;
+            let start = self.starts.pop().ok_or(Malformed)?;
+            let names = self.names.get(start..).ok_or(Malformed)?;
+            if !are_distinct(names, |name| name.bytes(self.text)) {
+                return Err(Malformed);
             }
             self.names.truncate(start);
         }
-        Some(false)
+        Ok(false)
     }
 
     /// The name of a member that is passed over, up to its value; nothing in a list.
-    fn inner_name(&mut self) -> Option<()> {
-        if *self.open.last()? == b']' {
-            return Some(());
+    fn inner_name(&mut self) -> Scanned {
+        if self.open.last() == Some(&b']') {
+            return Ok(());
         }
         if self.is_deep {
             let name = self.name()?;
@@ -207,102 +230,109 @@ impl<'a> Scan<'a> {
         self.colon()
     }
 
-    fn name(&mut self) -> Option<JsonString> {
+    fn name(&mut self) -> Scanned<JsonString> {
         let start = self.at;
         let has_escapes = self.string()?;
         if has_escapes {
-            let name = self.text.get(start..self.at)?;
-            return serde_json::from_str(name).ok().map(JsonString::Decoded);
+            return self.decoded(start).map(JsonString::Decoded);
         }
         let inner = start.saturating_add(1)..self.at.saturating_sub(1);
-        Some(JsonString::At(inner))
+        Ok(JsonString::At(inner))
     }
 
-    fn colon(&mut self) -> Option<()> {
+    /// The text that was passed over since `start`, as the library reads it.
+    fn decoded<T: Deserialize<'a>>(&self, start: usize) -> Scanned<T> {
+        let written = self.text.get(start..self.at).ok_or(Malformed)?;
+        serde_json::from_str(written).map_err(|_| Malformed)
+    }
+
+    fn colon(&mut self) -> Scanned {
         self.space();
-        self.take(b':')?;
+        self.expect(b':')?;
         self.space();
-        Some(())
+        Ok(())
     }
 
-    fn word(&mut self, word: &str) -> Option<()> {
-        word.bytes().try_for_each(|byte| self.take(byte))
+    fn word(&mut self, word: &str) -> Scanned {
+        word.bytes().try_for_each(|byte| self.expect(byte))
     }
 
-    /// A string; whether it has escapes.
-    fn string(&mut self) -> Option<bool> {
+    /// Passes over a string; `true` if it has escapes.
+    fn string(&mut self) -> Scanned<bool> {
         let start = self.at;
-        self.take(b'"')?;
+        self.expect(b'"')?;
         let mut has_escapes = false;
         loop {
-            let rest = self.text.as_bytes().get(self.at..)?;
+            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
             let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
             let plain = rest.iter().take_while(|byte| is_plain(byte)).count();
             self.at = self.at.saturating_add(plain);
-            match self.peek()? {
-                b'"' => break self.skip(),
-                b'\\' => {
-                    has_escapes = true;
-                    self.skip();
-                    self.escape()?;
-                }
-                _ => return None,
+            if self.take(b'"') {
+                break;
             }
+            self.expect(b'\\')?;
+            self.escape()?;
+            has_escapes = true;
         }
         if has_escapes && self.is_deep {
             // Whether surrogates come in pairs is for the library to say; they are rare.
-            serde_json::from_str::<Cow<'_, str>>(self.text.get(start..self.at)?).ok()?;
+            self.decoded::<Cow<'_, str>>(start)?;
         }
-        Some(has_escapes)
+        Ok(has_escapes)
     }
 
-    /// What follows a backslash.
-    fn escape(&mut self) -> Option<()> {
-        match self.peek()? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.skip(),
-            b'u' => {
-                self.skip();
-                for _ in 0..4 {
-                    self.peek().filter(u8::is_ascii_hexdigit)?;
-                    self.skip();
-                }
+    /// The rest of an escape, behind its backslash.
+    fn escape(&mut self) -> Scanned {
+        let digits = match self.peek() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 0,
+            Some(b'u') => 4,
+            Some(_) | None => return Err(Malformed),
+        };
+        self.skip();
+        for _ in 0..digits {
+            if !self.peek().is_some_and(|byte| byte.is_ascii_hexdigit()) {
+                return Err(Malformed);
             }
-            _ => return None,
+            self.skip();
         }
-        Some(())
+        Ok(())
     }
 
-    fn number(&mut self) -> Option<()> {
+    fn number(&mut self) -> Scanned {
         let start = self.at;
-        let _ = self.take(b'-');
-        if self.take(b'0').is_none() {
+        self.take(b'-');
+        if !self.take(b'0') {
             self.digits()?;
         }
         let mut may_be_large = self.at.saturating_sub(start) > MANY_DIGITS;
-        if self.take(b'.').is_some() {
+        if self.take(b'.') {
             self.digits()?;
         }
-        if self.take(b'e').or_else(|| self.take(b'E')).is_some() {
-            let _ = self.take(b'+').or_else(|| self.take(b'-'));
+        if self.take(b'e') || self.take(b'E') {
+            let _ = self.take(b'+') || self.take(b'-');
             self.digits()?;
             may_be_large = true;
         }
         if may_be_large && self.is_deep {
-            serde_json::from_str::<f64>(self.text.get(start..self.at)?).ok()?;
+            self.decoded::<f64>(start)?;
         }
-        Some(())
+        Ok(())
     }
 
-    fn digits(&mut self) -> Option<()> {
+    fn digits(&mut self) -> Scanned {
         let start = self.at;
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.skip();
         }
-        (self.at > start).then_some(())
+        if self.at > start {
+            Ok(())
+        } else {
+            Err(Malformed)
+        }
     }
 }
 
-/// Whether no two of these have the same name.
+/// `true` if no two of these have the same name.
 pub(super) fn are_distinct<'t, T>(
     named: &'t [T],
     name: impl Fn(&'t T) -> Option<&'t [u8]>,

@@ -13,7 +13,7 @@ use super::{JsonError, without_byte_order_mark};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Json<'a> {
     text: &'a str,
-    /// Where in the document it begins.
+    /// Its place in the document.
     at: usize,
 }
 
@@ -28,7 +28,7 @@ pub struct Members<'a> {
 pub struct Elements<'a> {
     /// As many as were asked for.
     pub first: Vec<Json<'a>>,
-    /// How many more there are.
+    /// The number of those behind them.
     pub more: usize,
 }
 
@@ -63,7 +63,7 @@ impl<'a> Json<'a> {
         Ok(Self::new(text))
     }
 
-    /// The same for one that may begin with a byte order mark.
+    /// A document that may begin with a byte order mark.
     pub fn marked_document(bytes: &'a [u8]) -> Result<Self, JsonError> {
         Self::document(without_byte_order_mark(bytes))
     }
@@ -104,7 +104,7 @@ impl<'a> Json<'a> {
 
     fn each_member(self, found: impl FnMut(JsonString, Range<usize>)) -> Result<bool, JsonError> {
         let mut scan = Scan::shallow(self.text);
-        scan.members(found).ok_or_else(|| scan.error())
+        scan.members(found).map_err(|_| scan.error())
     }
 
     /// The first `most` elements, if it is a list.
@@ -118,7 +118,7 @@ impl<'a> Json<'a> {
                 more = more.saturating_add(1);
             }
         });
-        let is_list = is_list.ok_or_else(|| scan.error())?;
+        let is_list = is_list.map_err(|_| scan.error())?;
         Ok(is_list.then_some(Elements { first, more }))
     }
 
@@ -134,7 +134,7 @@ impl<'a> Json<'a> {
         Some(Self { text, at })
     }
 
-    /// Where in the document it stands.
+    /// The bytes of the document that it is.
     pub fn range(self) -> Range<usize> {
         self.at..self.at.saturating_add(self.text.len())
     }
@@ -144,7 +144,7 @@ impl<'a> Json<'a> {
         self.text
     }
 
-    /// What kind of value it is, in JSON's words.
+    /// The kind of value, in JSON's words.
     pub fn kind(self) -> &'static str {
         match self.text.as_bytes().first() {
             Some(b'"') => "a string",
@@ -156,28 +156,28 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Whether it is a list; a document is one if it begins as one.
+    /// `true` if it is a list; a document is one if it begins as one.
     pub fn is_list(self) -> bool {
         self.text.trim_ascii_start().starts_with('[')
     }
 
-    /// Whether it is a number.
+    /// `true` if it is a number.
     pub fn is_number(self) -> bool {
         self.text
             .starts_with(|first: char| first == '-' || first.is_ascii_digit())
     }
 
-    /// Whether it is a string.
+    /// `true` if it is a string.
     pub fn is_string(self) -> bool {
         self.text.starts_with('"')
     }
 
-    /// Whether it is an object; a document is one if it begins as one.
+    /// `true` if it is an object; a document is one if it begins as one.
     pub fn is_object(self) -> bool {
         self.text.trim_ascii_start().starts_with('{')
     }
 
-    /// Whether it is `null`.
+    /// `true` if it is `null`.
     pub fn is_null(self) -> bool {
         self.text == "null"
     }

@@ -1,4 +1,4 @@
-//! Whether a JSON text is a list answer, told from its beginning.
+//! Tells from the beginning of a JSON text whether it is a list answer.
 
 #[cfg(test)]
 mod tests;
@@ -8,7 +8,7 @@ use super::Lists;
 /// A name that is longer, as it is written, is none that is looked for.
 const MAX_NAME: usize = 64;
 
-/// What is known of a text.
+/// The knowledge of a text so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It may be a list answer.
@@ -27,17 +27,17 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct Beginning {
     verdict: Verdict,
-    /// How many arrays and objects are open.
+    /// The number of arrays and objects that are open.
     depth: usize,
     /// At which depth messages stand: 2 in a batch. 0 before the first byte.
     message_depth: usize,
-    /// What is open at that depth is an object.
+    /// An object is open at that depth.
     in_message: bool,
     /// The member of the message that is being read is `result`.
     at_result: bool,
-    /// What is open below it is an object, and that result.
+    /// An object is open below it, and it is that result.
     in_result: bool,
-    text: Text,
+    string: StringState,
     /// The next text may be a member's name.
     before_name: bool,
     /// The name that is being read, as it is written.
@@ -45,7 +45,7 @@ pub(super) struct Beginning {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Text {
+enum StringState {
     Outside,
     Inside,
     /// Behind a backslash.
@@ -61,7 +61,7 @@ impl Beginning {
             in_message: false,
             at_result: false,
             in_result: false,
-            text: Text::Outside,
+            string: StringState::Outside,
             before_name: false,
             name: None,
         }
@@ -77,22 +77,22 @@ impl Beginning {
             if self.verdict != Verdict::Open {
                 return;
             }
-            match self.text {
-                Text::Outside => self.structure(*byte),
-                Text::Escape => {
+            match self.string {
+                StringState::Outside => self.structure(*byte),
+                StringState::Escape => {
                     self.keep(*byte);
-                    self.text = Text::Inside;
+                    self.string = StringState::Inside;
                 }
-                Text::Inside if *byte == b'"' => {
-                    self.text = Text::Outside;
+                StringState::Inside if *byte == b'"' => {
+                    self.string = StringState::Outside;
                     if let Some(name) = self.name.take() {
                         self.named(&name, lists);
                     }
                 }
-                Text::Inside => {
+                StringState::Inside => {
                     self.keep(*byte);
                     if *byte == b'\\' {
-                        self.text = Text::Escape;
+                        self.string = StringState::Escape;
                     }
                 }
             }
@@ -115,7 +115,7 @@ impl Beginning {
             // No text, number or word is a message.
             _ if self.depth == 0 => self.verdict = Verdict::Other,
             b'"' => {
-                self.text = Text::Inside;
+                self.string = StringState::Inside;
                 self.name = self.before_name.then(Vec::new);
             }
             b'}' | b']' => self.close(),
@@ -146,7 +146,7 @@ impl Beginning {
         }
     }
 
-    /// Whether the names of what is open tell something.
+    /// `true` if the names of what is open tell something.
     fn is_at_members(&self) -> bool {
         (self.depth == self.message_depth && self.in_message)
             || (self.depth == self.message_depth.saturating_add(1) && self.in_result)
@@ -174,7 +174,7 @@ impl Beginning {
 }
 
 impl Lists {
-    /// Whether a JSON text is a list answer, as far as `beginning` tells.
+    /// `true` if a JSON text is a list answer, as far as `beginning` tells.
     pub(super) fn has_begun(&self, beginning: &[u8]) -> bool {
         let beginning = crate::json::without_byte_order_mark(beginning);
         let mut text = Beginning::new();

@@ -14,7 +14,7 @@ use crate::resource::Resource;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const DATA: &[u8] = b"data:";
-/// So much of a line is kept to tell its field: more than `event: message` has.
+/// The bytes of a line that are kept to tell its field: more than `event: message` has.
 const MAX_FIELD: usize = 24;
 
 /// A stream of events on its way to a client.
@@ -34,7 +34,7 @@ pub struct Events {
     data: Data,
 }
 
-/// What the line that is being read is.
+/// The kind of the line that is being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Line {
     /// Not yet known: its bytes are in `line` alone.
@@ -61,7 +61,7 @@ enum Data {
     Dropped,
 }
 
-/// Where things go.
+/// The way out: what goes on, and who judges it.
 struct To<'a, R> {
     out: Vec<u8>,
     lists: &'a Lists,
@@ -273,7 +273,7 @@ impl Events {
 }
 
 impl<R: FnMut(Unreadable)> To<'_, R> {
-    /// Whether an error takes the place of a list answer that is too long.
+    /// `true` if an error takes the place of a list answer that is too long.
     fn too_large(&mut self) -> bool {
         (self.report)(Unreadable::TooLarge);
         self.lists.error().is_some()

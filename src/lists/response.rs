@@ -10,11 +10,12 @@ use crate::resource::Resource;
 pub struct Response {
     lists: Lists,
     limit: usize,
-    body: Body,
+    handling: Handling,
 }
 
+/// The way in which the body goes on.
 #[derive(Debug)]
-enum Body {
+enum Handling {
     Json,
     Events(Events),
     /// It cannot be judged. An error goes in its place, once.
@@ -53,37 +54,47 @@ impl Response {
         let encoded = head
             .values("content-encoding")
             .any(|encoding| !encoding.eq_ignore_ascii_case(b"identity"));
-        let body = match (encoded, is_events) {
+        let handling = match (encoded, is_events) {
             (true, _) => replaced(&lists, is_events, Unreadable::Encoded, report),
-            (false, true) => Body::Events(Events::new(limit)),
-            (false, false) => Body::Json,
+            (false, true) => Handling::Events(Events::new(limit)),
+            (false, false) => Handling::Json,
         };
-        Self { lists, limit, body }.unless_passed()
+        Self {
+            lists,
+            limit,
+            handling,
+        }
+        .unless_passed()
     }
 
     /// A response whose headers could not be had.
     pub fn unreadable(lists: Lists, report: impl FnMut(Unreadable)) -> Option<Self> {
-        let body = replaced(&lists, false, Unreadable::NotJson, report);
+        let handling = replaced(&lists, false, Unreadable::NotJson, report);
         let limit = 0;
-        Self { lists, limit, body }.unless_passed()
+        Self {
+            lists,
+            limit,
+            handling,
+        }
+        .unless_passed()
     }
 
     fn unless_passed(self) -> Option<Self> {
         (!self.has_passed()).then_some(self)
     }
 
-    /// Whether the rest goes on as it is.
+    /// `true` once the rest goes on as it is.
     pub fn has_passed(&self) -> bool {
-        matches!(self.body, Body::Passed)
+        matches!(self.handling, Handling::Passed)
     }
 
-    /// Whether more is needed than the first `bytes`.
+    /// `true` if more is needed than the first `bytes`.
     pub fn waits(&self, bytes: usize) -> bool {
-        matches!(self.body, Body::Json) && bytes <= self.limit
+        matches!(self.handling, Handling::Json) && bytes <= self.limit
     }
 
-    /// What goes on in place of a `part`: of all that was waited for; `None` if it goes on as it
-    /// is.
+    /// Returns the bytes that go on in place of a `part`, which is all that was waited for; `None`
+    /// if it goes on as it is.
     pub fn part(
         &mut self,
         part: &[u8],
@@ -92,11 +103,11 @@ impl Response {
         mut report: impl FnMut(Unreadable),
     ) -> Option<Vec<u8>> {
         let lists = &self.lists;
-        match &mut self.body {
-            Body::Json => {
+        match &mut self.handling {
+            Handling::Json => {
                 let (beginning, over) = part.split_at_checked(self.limit).unwrap_or((part, b""));
                 if !lists.has_begun(beginning) {
-                    self.body = Body::Passed;
+                    self.handling = Handling::Passed;
                     return None;
                 }
                 let judged = if over.is_empty() {
@@ -107,27 +118,27 @@ impl Response {
                 match judged {
                     Ok(filtered) => filtered.map(String::into_bytes),
                     Err(error) => {
-                        self.body = replaced(lists, false, error, report);
+                        self.handling = replaced(lists, false, error, report);
                         self.replacement()
                     }
                 }
             }
-            Body::Events(events) => {
+            Handling::Events(events) => {
                 let mut out = events.push(part, lists, resource, &mut report);
                 if ends {
                     out.append(&mut events.end(lists, resource, report));
                 }
                 (out != part).then_some(out)
             }
-            Body::Replaced { .. } => self.replacement(),
-            Body::Passed => None,
+            Handling::Replaced { .. } => self.replacement(),
+            Handling::Passed => None,
         }
     }
 
     fn replacement(&mut self) -> Option<Vec<u8>> {
-        match &mut self.body {
-            Body::Replaced { by } => Some(std::mem::take(by)),
-            Body::Json | Body::Events(_) | Body::Passed => None,
+        match &mut self.handling {
+            Handling::Replaced { by } => Some(std::mem::take(by)),
+            Handling::Json | Handling::Events(_) | Handling::Passed => None,
         }
     }
 }
@@ -137,16 +148,16 @@ fn replaced(
     is_events: bool,
     error: Unreadable,
     mut report: impl FnMut(Unreadable),
-) -> Body {
+) -> Handling {
     report(error);
     let Some(error) = lists.error() else {
-        return Body::Passed;
+        return Handling::Passed;
     };
     let mut by = error.into_bytes();
     if is_events {
         by = [b"data: ".as_slice(), &by, b"\n\n"].concat();
     }
-    Body::Replaced { by }
+    Handling::Replaced { by }
 }
 
 fn is_events(head: &Head) -> bool {

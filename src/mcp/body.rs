@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use super::{Operation, name_member};
 use crate::json::{Json, JsonError, Members};
 
-/// How many messages one batch may have.
+/// The most messages that one batch may have.
 pub const MAX_MESSAGES: usize = 64;
 
 /// The longest id that is repeated in an answer, in bytes.
@@ -20,7 +20,7 @@ const VERSION_MEMBER: &str = "io.modelcontextprotocol/protocolVersion";
 const MESSAGE_MEMBERS: [&str; 6] = ["jsonrpc", "method", "id", "params", "result", "error"];
 const PARAMS_MEMBERS: [&str; 4] = ["name", "uri", "taskId", "_meta"];
 
-/// Why a body cannot be judged.
+/// Reasons for which a body cannot be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
     /// Not UTF-8, not JSON, cut off, or with something behind the value.
@@ -66,7 +66,7 @@ pub enum RequestId {
     /// A whole number.
     Number(i64),
     /// A string of at most 256 bytes.
-    Text(String),
+    String(String),
 }
 
 /// One message.
@@ -119,7 +119,7 @@ impl Messages {
         })
     }
 
-    /// What is asked for, by all messages together.
+    /// The operations that all messages together ask for.
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.messages.iter().filter_map(|message| match message {
             Message::Request { operation, .. } | Message::Notification { operation, .. } => {
@@ -129,7 +129,7 @@ impl Messages {
         })
     }
 
-    /// Whether the messages stand in an array.
+    /// `true` if the messages stand in an array.
     pub fn is_batch(&self) -> bool {
         self.is_batch
     }
@@ -204,7 +204,7 @@ impl RequestId {
     /// `None` for an id of another kind, or a longer one.
     fn read(id: Json<'_>) -> Result<Option<Self>, BodyError> {
         if let Some(text) = string(id)? {
-            return Ok((text.len() <= MAX_ID_BYTES).then(|| Self::Text(text.into_owned())));
+            return Ok((text.len() <= MAX_ID_BYTES).then(|| Self::String(text.into_owned())));
         }
         if id.is_number() {
             id.number().ok_or(BodyError::NotJson)?;
@@ -227,7 +227,7 @@ fn members<'a>(object: Json<'a>, known: &[&str]) -> Result<Members<'a>, BodyErro
     Ok(members)
 }
 
-/// The same, where the object may be absent or `null`.
+/// Those of an object that may be absent or `null`.
 fn optional_members<'a>(
     object: Option<Json<'a>>,
     known: &[&str],
@@ -244,7 +244,7 @@ fn string(value: Json<'_>) -> Result<Option<Cow<'_, str>>, BodyError> {
     value.string().map(Some).ok_or(BodyError::NotJson)
 }
 
-/// Whether a reader that ignores case takes `name` for `known`: Unicode's simple folding makes `ſ`
+/// `true` if a reader that ignores case takes `name` for `known`: Unicode's simple folding makes `ſ`
 /// an s and the Kelvin sign a k.
 fn folds_to(name: &str, known: &str) -> bool {
     let fold = |c: char| match c {

@@ -1,4 +1,4 @@
-//! How a body's bytes are to be read: as UTF-8, or not at all.
+//! The encoding of a body: UTF-8, or it is not read at all.
 //!
 //! Servers decode a body as its `content-type` and `content-encoding` tell them (`utf-7` hides a
 //! tool's name from whoever reads bytes). So nothing is admitted there that some parser could take
@@ -19,7 +19,7 @@ pub fn foreign(head: &Head) -> Option<&[u8]> {
     head.pairs().find(is_foreign).map(|(_, value)| value)
 }
 
-/// Whether a `content-type` has no parameter but `charset=utf-8` or `charset=us-ascii`.
+/// `true` if a `content-type` has no parameter but `charset=utf-8` or `charset=us-ascii`.
 fn is_utf8(value: &[u8]) -> bool {
     let is_plain = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
     if !value.iter().all(is_plain) {

@@ -45,7 +45,7 @@ impl fmt::Display for RoutingHeader {
     }
 }
 
-/// How routing headers and body disagree.
+/// The ways in which routing headers and body disagree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
     /// The header comes more than once.
@@ -73,7 +73,7 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// What the routing headers of a request say.
+/// The routing headers of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routing {
     version: Option<String>,
@@ -96,7 +96,7 @@ impl Routing {
         Some(Operation::new(self.method?, self.name))
     }
 
-    /// Whether the revision is one whose servers must check these headers. The version of an older
+    /// `true` if the revision is one whose servers must check these headers. The version of an older
     /// one, or of none, leaves them without meaning.
     pub fn binds(&self) -> bool {
         self.version.as_deref().is_some_and(|version| {
@@ -167,7 +167,7 @@ impl Routing {
     }
 }
 
-/// Whether the specification has `Mcp-Name` for a method.
+/// `true` if the specification has `Mcp-Name` for a method.
 fn repeats_name(method: &str) -> bool {
     matches!(
         method,

@@ -1,4 +1,4 @@
-//! How servers may read the URI of a resource.
+//! The ways in which servers may read the URI of a resource.
 //!
 //! Servers parse URIs by the rules of the WHATWG's URL standard, by RFC 3986, or not at all, and
 //! open what they found with or without its host, query and percent-encodings. So a URI is compared
@@ -21,7 +21,7 @@ use std::fmt::Write as _;
 pub(super) struct Readings {
     /// In the form in which URIs are compared; never empty.
     pub(super) texts: Vec<String>,
-    /// Whether a server may take it for yet another one.
+    /// `true` if a server may take it for yet another one.
     pub(super) unclear: bool,
 }
 
@@ -59,7 +59,7 @@ struct Parts<'a> {
     user: Option<&'a str>,
     host: &'a str,
     port: Option<&'a str>,
-    /// Whether there is an authority at all.
+    /// `true` if there is an authority at all.
     has_authority: bool,
     path: &'a str,
 }
@@ -123,7 +123,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Whether a server may leave out a part of the authority: of a file the host, of others the
+    /// `true` if a server may leave out a part of the authority: of a file the host, of others the
     /// user.
     fn has_two_places(&self) -> bool {
         self.user.is_some() || (self.scheme == "file" && !self.is_local())
@@ -133,7 +133,7 @@ impl<'a> Parts<'a> {
         self.host.is_empty() || self.host.eq_ignore_ascii_case("localhost")
     }
 
-    /// Whether parsers may disagree on the host, or find another one elsewhere in the text.
+    /// `true` if parsers may disagree on the host, or find another one elsewhere in the text.
     fn is_unclear(&self) -> bool {
         if !self.has_authority {
             return false;
@@ -255,7 +255,7 @@ fn is_plain_host(host: &str) -> bool {
         && (!is_number || (name == host && name.parse::<std::net::Ipv4Addr>().is_ok()))
 }
 
-/// Whether a server could leave a directory: in no other form do parsers agree on what is left.
+/// `true` if a server could leave a directory: in no other form do parsers agree on what is left.
 fn has_dot_segment(text: &str) -> bool {
     text.split(['/', '?', '#', ':'])
         .any(|segment| segment == "." || segment == "..")
