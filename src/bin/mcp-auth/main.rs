@@ -1,8 +1,10 @@
 //! `mcp-auth`: what a configuration protects, what the filter would answer, by the filter's own code,
-//! and what clients make of a server. Only `probe` sends anything anywhere.
+//! what clients make of a server, and a folder to deploy. Only `probe`, and `init --discover`, send
+//! anything anywhere.
 
 mod check;
 mod explain;
+mod init;
 mod probe;
 mod show;
 mod usage;
@@ -21,7 +23,8 @@ use mcp_auth_filter::time::UnixNanos;
 /// Find out why clients cannot log in to an MCP server; check and explain configurations of the
 /// MCP authorization filter for Envoy.
 ///
-/// Configurations are judged by the filter's own code. Only `probe` sends anything anywhere.
+/// Configurations are judged by the filter's own code. Only `probe`, and `init --discover`,
+/// send anything anywhere.
 #[derive(Parser)]
 #[command(name = "mcp-auth", version, propagate_version = true)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -32,6 +35,7 @@ sentence each.
 
 Examples:
   mcp-auth probe https://mcp.example.com/mcp
+  mcp-auth init --help
   mcp-auth check config.json
   mcp-auth explain --config config.json --url https://mcp.example.com/mcp < token
   mcp-auth explain --help
@@ -46,6 +50,7 @@ enum Command {
     Check(check::Args),
     Explain(explain::Args),
     Probe(probe::Args),
+    Init(init::Args),
     /// Print the JSON Schema (draft 2020-12) of the configuration
     #[command(after_help = "\
 Example:
@@ -132,6 +137,7 @@ fn run(command: Command) -> Result<Outcome, Failure> {
         Command::Check(args) => check::run(&args).map(Outcome::printable),
         Command::Explain(args) => explain::run(args).map(Outcome::printable),
         // Escapes what came from outside by itself, since it has colours.
+        Command::Init(args) => init::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&Config::schema())

@@ -19,13 +19,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueHint;
+use serde_json::{Map, Value};
 use ureq::tls::{Certificate, PemItem, parse_pem};
 use url::Url;
 
-use self::http::Network;
-use self::plan::Recorder;
+use self::http::{Network, Send as _};
+use self::plan::{Recorder, plain};
 use self::report::Report;
-use self::transcript::Request;
+use self::transcript::{Kind, Request};
 use crate::{Failure, Outcome, read_file, read_stdin, show};
 
 /// Ask an MCP server what clients ask, and say which of them could log in, and why not
@@ -94,6 +95,18 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
             report.text(colours)
         },
     })
+}
+
+/// The JSON object that a URL serves with status 200, redirects not followed.
+pub(crate) fn ask(url: &str, timeout: Duration) -> Result<Map<String, Value>, String> {
+    let url: Url = url.parse().map_err(|_| "not a URL".to_owned())?;
+    let request = plain(Kind::Document, "GET", &url);
+    let answer = Network::new(timeout, None).send(&request);
+    let answer = answer.map_err(|trouble| trouble.describe())?;
+    if answer.status != 200 {
+        return Err(format!("status {}", answer.status));
+    }
+    answer.object().ok_or_else(|| "no JSON object".to_owned())
 }
 
 fn endpoint(text: &str) -> Result<Url, Failure> {

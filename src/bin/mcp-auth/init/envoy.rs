@@ -1,0 +1,228 @@
+//! The folders for one Envoy, by itself or in a container.
+
+use super::values::{Peer, Values, scalar};
+use super::{File, Target, between, filled};
+use crate::Failure;
+
+const ENVOY: &str = include_str!("../../../../envoy/envoy.yaml");
+const COMPOSE: &str = include_str!("../../../../envoy/docker-compose.yaml");
+
+/// The issuer in the template.
+const ISSUER_ADDRESS: &str = "auth.example.com, port_value: 443";
+/// How a container calls the machine that it runs on.
+const HOST: &str = "host.docker.internal";
+
+/// All files but the configuration by itself.
+pub(crate) fn files(target: Target, values: &Values) -> Result<Vec<File>, Failure> {
+    if values.path().contains('{') {
+        return Err(Failure::Usage(
+            "--resource: init writes no resource with variables; see docs/configuration.md"
+                .to_owned(),
+        ));
+    }
+    let mut files = vec![File::new("envoy.yaml", envoy(target, values)?)];
+    if target == Target::Compose {
+        files.push(File::new("docker-compose.yaml", compose(values)?));
+    }
+    files.push(File::new("README.md", readme(target, values)));
+    Ok(files)
+}
+
+fn is_tls(values: &Values) -> bool {
+    values.resource.scheme() == "https"
+}
+
+/// Where Envoy listens: as clients call it, if they name a port.
+fn port(values: &Values) -> u16 {
+    let default = if is_tls(values) { 8443 } else { 8080 };
+    let named = values.host().rsplit_once(':');
+    named
+        .and_then(|(_, port)| port.parse().ok())
+        .unwrap_or(default)
+}
+
+fn envoy(target: Target, values: &Values) -> Result<String, Failure> {
+    let head = between(ENVOY, "# One Envoy", "\nadmin:")?;
+    let filter = between(
+        ENVOY,
+        "                            {\n",
+        "                  # The interlock",
+    )?;
+    let issuer = between(
+        ENVOY,
+        "    # The filter fetches metadata",
+        "      # Whoever can answer",
+    )?;
+    let server = between(
+        ENVOY,
+        "    # Only this Envoy",
+        "    # The filter fetches metadata",
+    )?;
+    let tls = ENVOY.get(
+        ENVOY
+            .find("      # Whoever can answer")
+            .unwrap_or(ENVOY.len())..,
+    );
+    let tls = tls.unwrap_or_default();
+    let json = values.json(target);
+    let json: String = json
+        .lines()
+        .map(|line| format!("{:28}{line}\n", ""))
+        .collect();
+    let mut clusters = cluster(issuer, ISSUER_ADDRESS, &values.issuer_peer(), target, tls)?;
+    if let Some(keys) = &values.keys {
+        let renamed = issuer.replace("authorization_server", "authorization_server_keys");
+        let own = cluster(&renamed, ISSUER_ADDRESS, keys, target, tls)?;
+        clusters = format!("{clusters}\n{own}");
+    }
+    let own_server = cluster(
+        server,
+        "mcp-server, port_value: 3000",
+        &values.upstream,
+        target,
+        tls,
+    )?;
+    let route = match values.path() {
+        "/" => "{ prefix: / }".to_owned(),
+        path => format!("{{ path_separated_prefix: {} }}", scalar(path)),
+    };
+    let mut swaps = vec![
+        (head, header(target)),
+        (filter, json),
+        ("{ path_separated_prefix: /mcp }", route),
+        (
+            "domains: [mcp.example.com]",
+            format!("domains: [{}]", scalar(values.host())),
+        ),
+        ("port_value: 8443", format!("port_value: {}", port(values))),
+        (server, own_server),
+    ];
+    let issuer_and_tls = format!("{issuer}{tls}");
+    swaps.push((issuer_and_tls.as_str(), clusters));
+    let text = filled(ENVOY, &swaps)?;
+    if is_tls(values) {
+        return Ok(text);
+    }
+    let secured = between(&text, "        # Behind a load balancer", "filters:\n")?.to_owned();
+    filled(&text, &[(&secured, "        - ".to_owned())])
+}
+
+/// A cluster of the template with another address, and TLS or not.
+fn cluster(
+    template: &str,
+    old: &str,
+    peer: &Peer,
+    target: Target,
+    tls: &str,
+) -> Result<String, Failure> {
+    let is_here = peer.host == "localhost" || peer.host == "::1" || peer.host.starts_with("127.");
+    let host = if target == Target::Compose && is_here {
+        HOST
+    } else {
+        &peer.host
+    };
+    let new = format!("{}, port_value: {}", scalar(host), peer.port);
+    let text = filled(template, &[(old, new)])?;
+    if !peer.tls {
+        return Ok(text);
+    }
+    // Between two clusters is an empty line.
+    Ok(match text.strip_suffix("\n\n") {
+        Some(text) => format!("{text}\n{tls}\n"),
+        None => format!("{text}{tls}"),
+    })
+}
+
+fn header(target: Target) -> String {
+    let file = if target == Target::Compose {
+        "docker-compose.yaml mounts what it needs"
+    } else {
+        "it needs the module and, for TLS, the certificate at the paths below"
+    };
+    format!(
+        "# One Envoy in front of one MCP server, written by `mcp-auth init`: {file}.\n#\n#   envoy --mode validate --config-path envoy.yaml\n#\n# runs the filter's own check too. Needs Envoy 1.33 or newer.\n"
+    )
+}
+
+fn compose(values: &Values) -> Result<String, Failure> {
+    let service = between(COMPOSE, "services:\n", "    # Not on Hydra")?;
+    let check = between(service, "    # Healthy once", "      interval:")?;
+    let port = port(values);
+    let published = if values.resource.is_loopback() {
+        format!("127.0.0.1:{port}:{port}")
+    } else {
+        format!("{port}:{port}")
+    };
+    // Over TLS the shell cannot ask the filter, only Envoy's own port.
+    let (asked, path) = if is_tls(values) {
+        (9901, "/ready".to_owned())
+    } else {
+        let path = values.path().trim_end_matches('/');
+        (port, format!("/.well-known/oauth-protected-resource{path}"))
+    };
+    let healthy = if is_tls(values) {
+        "Healthy once Envoy is ready."
+    } else {
+        "Healthy once the filter itself answers."
+    };
+    let own_check = filled(
+        check,
+        &[
+            (
+                "Healthy once the filter itself answers.",
+                healthy.to_owned(),
+            ),
+            ("tcp/127.0.0.1/8080", format!("tcp/127.0.0.1/{asked}")),
+            ("/.well-known/oauth-protected-resource/mcp", path),
+            ("host: localhost:8080", format!("host: {}", values.host())),
+        ],
+    )?;
+    let mut volumes = "- ./mcp_auth_filter.wasm:/etc/envoy/mcp_auth_filter.wasm:ro".to_owned();
+    if is_tls(values) {
+        volumes.push_str("\n      - ./tls:/etc/envoy/tls:ro");
+    }
+    let text = filled(
+        service,
+        &[
+            (check, own_check),
+            ("127.0.0.1:8080:8080", published),
+            ("./hydra/envoy.yaml:", "./envoy.yaml:".to_owned()),
+            (
+                "- ../dist/mcp_auth_filter.wasm:/etc/envoy/mcp_auth_filter.wasm:ro",
+                volumes,
+            ),
+        ],
+    )?;
+    Ok(format!(
+        "# Envoy with the filter, written by `mcp-auth init`.\n\n{text}    # For servers on this machine.\n    extra_hosts: [\"{HOST}:host-gateway\"]\n"
+    ))
+}
+
+fn readme(target: Target, values: &Values) -> String {
+    let (resource, host) = (values.resource.as_str(), values.host());
+    let module = match (&values.module, target) {
+        (Some(_), Target::Compose) => "`mcp_auth_filter.wasm` is here".to_owned(),
+        (None, Target::Compose) => {
+            "Put the module (`dist/mcp_auth_filter.wasm`, or of a release) here".to_owned()
+        }
+        _ => "Put the module to `/etc/envoy/mcp_auth_filter.wasm`".to_owned(),
+    };
+    let certificate = match (is_tls(values), target) {
+        (false, _) => String::new(),
+        (true, Target::Compose) => format!(
+            ", and certificate and key of {host} to `tls/server.crt` and `tls/server.key`, readable for user 101"
+        ),
+        (true, _) => format!(
+            ", and certificate and key of {host} to `/etc/envoy/tls/server.crt` and `server.key`"
+        ),
+    };
+    let start = if target == Target::Compose {
+        "docker compose up"
+    } else {
+        "envoy --mode validate --config-path envoy.yaml && envoy --config-path envoy.yaml"
+    };
+    format!(
+        "# {resource}\n\n1. {module}{certificate}. Keep everybody but this Envoy from the MCP server at\n   `{}:{}`: whoever else reaches it is not asked for a token.\n2. Start it:\n\n   ```sh\n   {start}\n   ```\n\n3. See whether clients can log in:\n\n   ```sh\n   mcp-auth probe {resource}\n   ```\n\n`config.json` is the filter's configuration by itself, for `mcp-auth check` and `mcp-auth explain`; Envoy reads\nthe one in `envoy.yaml`.\n",
+        values.upstream.host, values.upstream.port
+    )
+}

@@ -1,0 +1,235 @@
+//! `mcp-auth init`: what it writes is what `envoy/` has, but for the values.
+
+// Clippy's exceptions for tests do not reach the helpers of an integration test.
+#![allow(clippy::restriction)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use mcp_auth_filter::config::Config;
+
+struct Ran {
+    code: i32,
+    stderr: String,
+    directory: PathBuf,
+}
+
+impl Ran {
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.directory.join(name)).unwrap()
+    }
+}
+
+/// Into a folder of that name, which is emptied before.
+fn init(name: &str, arguments: &str) -> Ran {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("init")
+        .join(name);
+    let _ = fs::remove_dir_all(&directory);
+    let output = Command::new(env!("CARGO_BIN_EXE_mcp-auth"))
+        .arg("init")
+        .args(arguments.split(' '))
+        .arg(&directory)
+        .output()
+        .unwrap();
+    Ran {
+        code: output.status.code().unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+        directory,
+    }
+}
+
+/// The values that the files of `envoy/` have.
+const SHIPPED: &str =
+    "--resource https://mcp.example.com/mcp --issuer https://auth.example.com --scope mcp";
+
+/// The lines that are no comment.
+fn code(text: &str) -> Vec<&str> {
+    let lines = text.lines();
+    lines
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .collect()
+}
+
+#[test]
+fn with_the_values_of_the_examples_it_writes_the_examples() {
+    for (target, upstream, files) in [
+        ("envoy", "mcp-server:3000", ["envoy.yaml"].as_slice()),
+        (
+            "istio",
+            "mcp-server.mcp.svc.cluster.local:3000",
+            &[
+                "gateway.yaml",
+                "server.yaml",
+                "keys.yaml",
+                "filter.yaml",
+                "interlock.yaml",
+                "connection-manager.yaml",
+                "values-istiod.yaml",
+            ],
+        ),
+        (
+            "envoy-gateway",
+            "mcp-server:3000",
+            &[
+                "gateway.yaml",
+                "keys.yaml",
+                "filter.yaml",
+                "interlock.yaml",
+                "values.yaml",
+            ],
+        ),
+    ] {
+        let arguments = format!("--target {target} {SHIPPED} --upstream {upstream}");
+        let ran = init(&format!("shipped-{target}"), &arguments);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{target}");
+        let shipped = match target {
+            "envoy" => "envoy".to_owned(),
+            _ => format!("envoy/{target}"),
+        };
+        for file in files {
+            let there = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join(&shipped)
+                .join(file);
+            let there = fs::read_to_string(there).unwrap();
+            assert_eq!(code(&ran.read(file)), code(&there), "{target}: {file}");
+        }
+        Config::parse(ran.read("config.json").as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn no_value_of_the_examples_is_left() {
+    let arguments = "--resource https://mcp.acme.test/a/b --issuer https://login.acme.test:8443/t \
+                     --upstream tools.prod.svc.cluster.local:9000 --scope api://x/read";
+    let arguments = arguments.split_whitespace().collect::<Vec<_>>().join(" ");
+    for target in ["envoy", "compose", "istio", "envoy-gateway"] {
+        let ran = init(
+            &format!("other-{target}"),
+            &format!("--target {target} {arguments}"),
+        );
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{target}");
+        let mut all = String::new();
+        for file in fs::read_dir(&ran.directory).unwrap() {
+            let text = fs::read_to_string(file.unwrap().path()).unwrap();
+            all.push_str(&code(&text).join("\n"));
+        }
+        for old in [
+            "mcp.example.com",
+            "auth.example.com",
+            "mcp-server:3000",
+            "3000",
+            "/mcp }",
+            "/mcp/",
+            "namespace: mcp\n",
+            "[mcp]",
+        ] {
+            assert!(!all.contains(old), "{target}: {old}");
+        }
+        for new in [
+            "mcp.acme.test",
+            "/a/b",
+            "login.acme.test",
+            "8443",
+            "9000",
+            "api://x/read",
+        ] {
+            assert!(all.contains(new), "{target}: {new}");
+        }
+    }
+}
+
+/// Values that look like what they stand beside.
+#[test]
+fn a_value_is_never_taken_for_a_place() {
+    let arguments = "--resource https://auth.example.com/x --issuer https://mcp.example.com \
+                     --upstream mcp-server.mcp.svc.cluster.local:443";
+    let arguments = arguments.split_whitespace().collect::<Vec<_>>().join(" ");
+    let ran = init("swapped", &format!("--target envoy-gateway {arguments}"));
+    let keys = ran.read("keys.yaml");
+    assert!(
+        keys.contains("hostname: mcp.example.com, port: 443"),
+        "{keys}"
+    );
+    assert!(keys.contains("hostnames: [auth.example.com]"), "{keys}");
+    let ran = init("swapped", &format!("--target istio {arguments}"));
+    assert!(ran.read("gateway.yaml").contains("number: 443 }"));
+    assert!(ran.read("keys.yaml").contains("hosts: [mcp.example.com]"));
+}
+
+#[test]
+fn wrong_values_are_told_in_a_sentence() {
+    let good = format!("{SHIPPED} --upstream mcp-server:3000");
+    for (arguments, code, said) in [
+        (format!("--target nginx {good}"), 2, "--target"),
+        (
+            format!("--target envoy {good}").replace("https://mcp.example.com/mcp", "mcp"),
+            2,
+            "--resource",
+        ),
+        (
+            format!("--target envoy {good}").replace("https://auth.example.com", "ftp://a"),
+            2,
+            "--issuer",
+        ),
+        (
+            format!("--target envoy {good}").replace("mcp-server:3000", "a:b:c"),
+            2,
+            "--upstream",
+        ),
+        (
+            format!("--target envoy {good}").replace("mcp-server:3000", "a]b}"),
+            2,
+            "--upstream",
+        ),
+        (
+            format!("--target envoy {good}").replace("/mcp ", "/{tenant} "),
+            2,
+            "--resource",
+        ),
+        (
+            format!("--target istio {good}").replace("https://mcp", "http://mcp"),
+            2,
+            "--resource",
+        ),
+        (
+            format!("--target istio {good}").replace("mcp-server:3000", "https://mcp-server"),
+            2,
+            "--upstream",
+        ),
+        (
+            format!("--target envoy {good} --scope a\"b"),
+            1,
+            "resources[0].scopes",
+        ),
+        (
+            format!("--target envoy {good} --discover")
+                .replace("https://auth.example.com", "http://127.0.0.1:9"),
+            1,
+            "--discover",
+        ),
+    ] {
+        let ran = init("wrong", &arguments);
+        assert_eq!(ran.code, code, "{arguments}: {}", ran.stderr);
+        assert!(ran.stderr.contains(said), "{arguments}: {}", ran.stderr);
+        assert_eq!(ran.stderr.lines().count(), 1);
+        assert!(!ran.directory.exists());
+    }
+}
+
+#[test]
+fn nothing_is_overwritten() {
+    let arguments = format!("--target envoy {SHIPPED} --upstream mcp-server:3000");
+    let first = init("twice", &arguments);
+    let own = first.directory.join("envoy.yaml");
+    fs::write(&own, "mine").unwrap();
+    let again = Command::new(env!("CARGO_BIN_EXE_mcp-auth"))
+        .arg("init")
+        .args(arguments.split(' '))
+        .arg(&first.directory)
+        .output()
+        .unwrap();
+    assert_eq!(again.status.code(), Some(2));
+    assert_eq!(fs::read_to_string(own).unwrap(), "mine");
+}

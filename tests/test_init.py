@@ -1,0 +1,183 @@
+"""What `mcp-auth init` writes: Envoy takes it, CRDs take it, and a real client logs in to it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+from support import certificates, paths, tool
+from support.authorization import AuthorizationServer
+from support.clients import PYTHON, Client
+from support.example import adapted, started
+from support.manifests import documents
+from support.mcp_server import McpServer
+from support.ports import ReservedPort
+from test_examples import validate
+from test_manifests import ON_PAPER, group, problems
+
+GOOD = {
+    "--resource": "https://mcp.acme.test/a/b",
+    "--issuer": "https://login.acme.test:8443/t",
+    "--upstream": "tools.prod.svc.cluster.local:9000",
+}
+
+GOOD_WORDS = [word for name, value in GOOD.items() if name != "--issuer" for word in (name, value)]
+
+
+def init(directory: Path, target: str, *more: str, **changes: str) -> Path:
+    values = GOOD | {f"--{name}": value for name, value in changes.items()}
+    written = directory / target
+    options = [word for option in values.items() for word in option]
+    done = tool.run("init", "--target", target, *options, *more, written)
+    assert done.returncode == 0, done.stderr
+    return written
+
+
+def prepared(folder: Path, directory: Path) -> str:
+    """`envoy.yaml` with the paths of this machine."""
+    text = (folder / "envoy.yaml").read_text()
+    replacements = {"/etc/envoy/mcp_auth_filter.wasm": str(paths.wasm_module())}
+    if "/etc/envoy/tls/" in text:
+        replacements["/etc/envoy/tls/"] = f"{directory}/"
+    if "/etc/ssl/certs/ca-certificates.crt" in text:
+        replacements["/etc/ssl/certs/ca-certificates.crt"] = f"{directory}/server.crt"
+    return adapted(text, replacements)
+
+
+@pytest.mark.parametrize(
+    ("target", "changes"),
+    [
+        ("envoy", {"resource": "https://mcp.acme.test"}),
+        ("envoy", {"resource": "https://mcp.acme.test:9443/a,b", "upstream": "https://[::1]:9000"}),
+        ("compose", {}),
+        (
+            "compose",
+            {"resource": "http://127.0.0.1:9090/mcp", "issuer": "http://localhost:4444"},
+        ),
+    ],
+    ids=["bare-origin", "odd-values", "https", "http"],
+)
+def test_envoy_takes_it(tmp_path: Path, target: str, changes: dict[str, str]) -> None:
+    folder = init(tmp_path, target, "--scope", "a:b", "--scope", "yes", **changes)
+    certificates.self_signed(tmp_path, "mcp.acme.test")
+    done = validate(prepared(folder, tmp_path), tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "deprecated" not in done.stdout.lower()
+
+
+@pytest.mark.parametrize("target", ["istio", "envoy-gateway"])
+@pytest.mark.parametrize(
+    "resource", ["https://mcp.acme.test/a/b", "https://mcp.acme.test"], ids=["path", "bare-origin"]
+)
+def test_the_manifests_are_what_their_crds_take(
+    tmp_path: Path, target: str, resource: str
+) -> None:
+    module = tmp_path / "module.wasm"
+    module.write_bytes(b"a module")
+    folder = init(
+        tmp_path, target, "--module", str(module), "--scope", "a:b", "--scope", "yes",
+        "--module-url", "https://files.acme.test/m.wasm", resource=resource,
+    )  # fmt: skip
+    resources = [
+        one
+        for file in sorted(folder.glob("*.yaml"))
+        if not file.name.startswith("values")
+        for one in documents(file)
+    ]
+    assert resources
+    for one in resources:
+        if group(one) not in ON_PAPER:
+            assert problems(one) == []
+    text = (folder / "filter.yaml").read_text()
+    assert "https://files.acme.test/m.wasm" in text
+    assert "0" * 64 not in text
+    # YAML and JSON are the same configuration.
+    (manifest,) = documents(folder / "filter.yaml")
+    spec = manifest["spec"]
+    wasm = spec["wasm"]
+    configuration = wasm["pluginConfig"] if isinstance(wasm, dict) else wasm[0]["config"]
+    assert configuration == yaml.safe_load((folder / "config.json").read_text())
+
+
+def test_a_container_finds_servers_of_this_machine(tmp_path: Path) -> None:
+    folder = init(
+        tmp_path, "compose", resource="http://localhost:9090/mcp",
+        issuer="http://localhost:4444", upstream="127.0.0.1:3000",
+    )  # fmt: skip
+    assert (folder / "envoy.yaml").read_text().count("address: host.docker.internal") == 2
+    compose = yaml.safe_load((folder / "docker-compose.yaml").read_text())
+    (service,) = compose["services"].values()
+    assert service["ports"] == ["127.0.0.1:9090:9090"]
+    assert service["extra_hosts"] == ["host.docker.internal:host-gateway"]
+    for volume in service["volumes"]:
+        name = volume.partition(":")[0]
+        assert name == "./mcp_auth_filter.wasm" or (folder / name).exists()
+
+
+class Issuer(BaseHTTPRequestHandler):
+    """One that keeps its keys on another host."""
+
+    def do_GET(self) -> None:
+        own = f"http://127.0.0.1:{self.server.server_address[1]}"
+        body = json.dumps({"issuer": own, "jwks_uri": "http://127.0.0.2:9/keys"}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_keys_on_another_host_are_found(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Issuer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            own = f"http://127.0.0.1:{server.server_address[1]}"
+            folder = init(tmp_path, "envoy", "--discover", issuer=own)
+            # Another name for the same server.
+            other = [*GOOD_WORDS, "--issuer", f"{own}/", "--discover"]
+            refused = tool.run("init", "--target", "envoy", *other, tmp_path / "other")
+        finally:
+            server.shutdown()
+            thread.join()
+    configuration = json.loads((folder / "config.json").read_text())
+    assert configuration["issuers"][0]["jwks_cluster"] == "authorization_server_keys"
+    clusters = yaml.safe_load((folder / "envoy.yaml").read_text())["static_resources"]["clusters"]
+    addresses = {
+        one["name"]: one["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
+        for one in clusters
+    }
+    assert addresses["authorization_server_keys"]["address"]["socket_address"] == {
+        "address": "127.0.0.2",
+        "port_value": 9,
+    }
+    certificates.self_signed(tmp_path, "mcp.acme.test")
+    done = validate(prepared(folder, tmp_path), tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "calls itself" in refused.stderr
+
+
+def test_a_client_logs_in_to_what_was_written(tmp_path: Path) -> None:
+    with ReservedPort() as reserved, McpServer(tmp_path) as server:
+        url = f"http://127.0.0.1:{reserved.number}/mcp"
+        with AuthorizationServer(tmp_path, resources=[url]) as authorization:
+            folder = init(
+                tmp_path, "envoy", "--discover", "--scope", "mcp:read", resource=url,
+                issuer=authorization.issuer, upstream=f"127.0.0.1:{server.port}",
+            )  # fmt: skip
+            text = adapted(
+                prepared(folder, tmp_path), {"address: 0.0.0.0, port": "address: 127.0.0.1, port"}
+            )
+            with started(text, tmp_path) as envoy:
+                assert envoy.port == reserved.number
+                with Client(tmp_path, PYTHON, url, PYTHON.eras[0]) as client:
+                    client.connect()
+                    assert client.call("whoami")["x-mcp-sub"] == "alice"
+                assert tool.probe(url)["good"]
