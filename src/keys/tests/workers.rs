@@ -1,6 +1,8 @@
 //! Several workers of one Envoy that share what they fetch.
 
 mod mirrors;
+mod orders;
+mod untrusted;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,6 +65,16 @@ impl Process {
         let id = u64::try_from(self.workers.len()).unwrap();
         let keys = Keys::sharing(self.config.key_sources(), self.now, id);
         self.workers.push(keys);
+    }
+
+    /// A worker ends, and another begins in its place: what it had under way never comes back.
+    fn restart(&mut self, worker: usize) {
+        self.fetches.retain(|(owner, ..)| *owner != worker);
+        self.workers[worker].handle_shutdown();
+        self.run(worker);
+        self.fetches.retain(|(owner, ..)| *owner != worker);
+        let id = 1000 + self.now.as_secs();
+        self.workers[worker] = Keys::sharing(self.config.key_sources(), self.now, id);
     }
 
     /// Carries out one command, as the filter and its host do. `false` if there is none.
@@ -349,48 +361,6 @@ fn a_key_published_just_after_a_fetch_is_not_called_unknown() {
     assert_eq!(process.find(0, "new"), Seen::Known);
 }
 
-/// Issuers whose entries would be in one place share nonetheless.
-#[test]
-fn an_entry_of_another_issuer_is_left_alone() {
-    let mut other = Process::with(1, serde_json::json!({"refresh_seconds": 601}));
-    other.tick(0);
-    other.answer(ok(key_set(&["z"])));
-    let foreign = other.entry().clone();
-
-    let mut process = Process::new(3);
-    process.workers[0].handle_tick(process.now);
-    let Some(Command::ReadShared { key, .. }) = process.workers[0].next_command() else {
-        panic!("it looks for the shared entry first")
-    };
-    process.data.insert(key.clone(), foreign.clone());
-    process.workers[0] = Keys::sharing(process.config.key_sources(), process.now, 0);
-    process.tick_all();
-    process.answer(ok(key_set(&["a"])));
-    process.pass(Duration::from_millis(5));
-    process.tick_all();
-    assert!(
-        process
-            .find_all("a")
-            .iter()
-            .all(|seen| *seen == Seen::Known)
-    );
-    assert_eq!((process.fetches.len(), process.adopted), (0, 2));
-    assert_eq!(process.data.get(&key), Some(&foreign));
-
-    // Where all places are taken, the first is as good as any: it works, if with more fetches.
-    let mut process = Process::new(1);
-    let key: u64 = key.rsplit_once('.').unwrap().1.parse().unwrap();
-    for slot in key..key + 4 {
-        process
-            .data
-            .insert(format!("mcp_auth.keys.{}", slot % 4096), foreign.clone());
-    }
-    process.tick(0);
-    process.answer(ok(key_set(&["a"])));
-    assert_eq!(process.find(0, "a"), Seen::Known);
-    assert_eq!(process.data.len(), 4);
-}
-
 #[test]
 fn a_new_key_that_another_worker_has_is_found_within_the_cooldown() {
     let mut process = Process::warm();
@@ -565,286 +535,10 @@ fn without_shared_data_every_worker_works_alone() {
     assert_eq!(process.find(0, "b"), Seen::Known);
 }
 
-#[test]
-fn what_is_bound_to_another_configuration_is_not_taken() {
-    let mut process = Process::warm();
-    let (value, _) = process.entry().clone();
-    for timings in [
-        serde_json::json!({"refresh_seconds": 601}),
-        serde_json::json!({"max_stale_seconds": 1}),
-    ] {
-        let mut other = Process::with(1, timings);
-        other.tick(0);
-        other.fetches.clear();
-        other.entry().0.clone_from(&value);
-        other.start_worker();
-        other.tick(1);
-        assert_eq!(other.adopted, 0);
-        assert_eq!(other.find(1, "a"), Seen::Wait);
-        assert_eq!(other.fetches.len(), 1);
-    }
-}
-
 /// An entry with other members, which is still bound to this configuration.
 fn tampered(value: &[u8], member: &str, with: serde_json::Value) -> Vec<u8> {
     let end = value.iter().position(|b| *b == b'\n').unwrap();
     let mut head: serde_json::Value = serde_json::from_slice(&value[..end]).unwrap();
     head[member] = with;
     [head.to_string().as_bytes(), &value[end..]].concat()
-}
-
-#[test]
-fn implausible_entries_neither_stop_fetches_nor_extend_keys() {
-    let nanos = |seconds: u64| serde_json::json!(seconds * 1_000_000_000);
-    let far = 1_800_000_000 + 100_000;
-    for (member, with) in [
-        (
-            "lease",
-            serde_json::json!({"owner": 99, "until": nanos(far)}),
-        ),
-        (
-            "failure",
-            serde_json::json!({"count": 1, "at": nanos(1), "retry_at": nanos(far)}),
-        ),
-        (
-            "fetched",
-            serde_json::json!({
-                "begun": nanos(far),
-                "at": nanos(far),
-                "refresh": {"secs": 600, "nanos": 0},
-            }),
-        ),
-        (
-            "fetched",
-            serde_json::json!({
-                "begun": nanos(1),
-                "at": nanos(1),
-                "refresh": {"secs": u64::MAX, "nanos": 0},
-            }),
-        ),
-        (
-            "location",
-            serde_json::json!({"jwks_uri": "https://evil.example/", "until": nanos(far)}),
-        ),
-        ("unknown", serde_json::json!(1)),
-        ("fetched", serde_json::json!("text")),
-    ] {
-        let mut process = Process::warm();
-        process.pass_seconds(100);
-        let value = process.entry().0.clone();
-        process.entry().0 = tampered(&value, member, with.clone());
-        process.start_worker();
-        process.tick(4);
-        process.fetches.clear();
-        process.pass_seconds(600);
-        process.tick_all();
-        let fetch = process.answer(ok(key_set(&["b"])));
-        assert_eq!(
-            fetch.url.as_str(),
-            "https://auth.example.com/keys",
-            "{member} {with}"
-        );
-        process.tick_all();
-        assert!(
-            process
-                .find_all("b")
-                .iter()
-                .all(|seen| *seen == Seen::Known)
-        );
-    }
-}
-
-#[test]
-fn a_key_set_of_others_is_parsed_like_one_of_the_network() {
-    for body in [&b""[..], b"{}", b"<html>", br#"{"keys":[]}"#] {
-        let mut process = Process::warm();
-        let value = process.entry().0.clone();
-        let end = value.iter().position(|b| *b == b'\n').unwrap();
-        process.entry().0 = [&value[..=end], body].concat();
-        process.start_worker();
-        process.tick(4);
-        assert_eq!(process.adopted, 0);
-        process.answer(ok(key_set(&["b"])));
-        assert_eq!(process.find(4, "b"), Seen::Known);
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Pass(u64),
-    Tick(usize),
-    Run(usize),
-    Find(usize, usize),
-    Answer(usize, usize),
-    Rotate(usize),
-    Restart(usize),
-    Scribble(Vec<u8>),
-}
-
-const WORKERS: usize = 3;
-const KIDS: [&str; 4] = ["a", "b", "c", "d"];
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        3 => (0_u64..2_000).prop_map(Step::Pass),
-        1 => (0_u64..900_000).prop_map(Step::Pass),
-        8 => (0..WORKERS).prop_map(Step::Tick),
-        20 => (0..WORKERS).prop_map(Step::Run),
-        8 => (0..WORKERS, 0..KIDS.len()).prop_map(|(worker, kid)| Step::Find(worker, kid)),
-        8 => (0..WORKERS, 0_usize..6).prop_map(|(which, how)| Step::Answer(which, how)),
-        1 => (1_usize..16).prop_map(Step::Rotate),
-        1 => (0..WORKERS).prop_map(Step::Restart),
-        1 => proptest::collection::vec(any::<u8>(), 0..8).prop_map(Step::Scribble),
-    ]
-}
-
-proptest! {
-    /// Commands of several workers, one by one, in every order, beside faults, restarts and
-    /// somebody else's writes.
-    #[test]
-    fn invariants_hold_among_workers(
-        steps in proptest::collection::vec(step(), 1..300),
-        healthy in any::<bool>(),
-    ) {
-        let timings = serde_json::json!({"refresh_seconds": 86_400, "max_stale_seconds": 600});
-        let bound = Duration::from_secs(86_400 + 600);
-        let timeout = Duration::from_secs(5);
-        let cooldown = Duration::from_secs(30);
-        let mut process = Process::with(WORKERS, timings);
-        let mut published: Vec<&str> = vec!["a", "b"];
-        let mut last_success: Option<UnixNanos> = None;
-        let mut first_success: Option<UnixNanos> = None;
-        let mut begun: BTreeSet<UnixNanos> = BTreeSet::new();
-        let mut disturbed = false;
-        for step in steps {
-            match step {
-                Step::Pass(millis) => {
-                    // Workers interleave, but none stands still for seconds within a callback.
-                    if millis > 100 {
-                        (0..WORKERS).for_each(|worker| process.run(worker));
-                    }
-                    process.pass(Duration::from_millis(millis));
-                }
-                Step::Tick(worker) => process.workers[worker].handle_tick(process.now),
-                Step::Run(worker) => {
-                    process.run_one(worker);
-                }
-                Step::Find(worker, kid) => {
-                    let seen = process.find(worker, KIDS[kid]);
-                    let age = last_success.map(|at| process.now.since(at));
-                    if matches!(seen, Seen::Known | Seen::Refused(_)) {
-                        prop_assert!(age.is_some_and(|age| age < bound), "{seen:?} at {age:?}");
-                    }
-                }
-                Step::Answer(which, how) => {
-                    if !process.fetches.is_empty() {
-                        let at = which % process.fetches.len();
-                        let (worker, fetch, _) = process.fetches.remove(at);
-                        let outcome = match how {
-                            0 if !healthy => status(500),
-                            1 if !healthy => FetchOutcome::Failed,
-                            _ => ok(key_set(&published)),
-                        };
-                        if matches!(outcome, FetchOutcome::Response { status: 200, .. }) {
-                            last_success = Some(process.now);
-                            first_success = first_success.or(last_success);
-                        }
-                        process.workers[worker].handle_response(fetch.id, outcome, process.now);
-                    }
-                    continue;
-                }
-                Step::Rotate(bits) => {
-                    published = KIDS
-                        .iter()
-                        .enumerate()
-                        .filter_map(|(at, kid)| (bits >> at & 1 == 1).then_some(*kid))
-                        .collect();
-                }
-                Step::Restart(worker) => {
-                    // What it had under way never comes back.
-                    process.fetches.retain(|(owner, ..)| *owner != worker);
-                    process.workers[worker].handle_shutdown();
-                    process.run(worker);
-                    process.fetches.retain(|(owner, ..)| *owner != worker);
-                    process.workers[worker] =
-                        Keys::sharing(process.config.key_sources(), process.now, 1000 + process.now.as_secs());
-                }
-                Step::Scribble(bytes) => {
-                    if let Some(key) = process.data.keys().next().cloned() {
-                        process.write(key, bytes);
-                        disturbed = true;
-                    }
-                }
-            }
-            // Envoy ends a fetch after its timeout.
-            let now = process.now;
-            let ended: Vec<_> = process
-                .fetches
-                .iter()
-                .filter(|(_, _, at)| now.since(*at) >= timeout)
-                .map(|(worker, fetch, _)| (*worker, fetch.id))
-                .collect();
-            process.fetches.retain(|(_, _, at)| now.since(*at) < timeout);
-            for (worker, fetch) in ended {
-                process.workers[worker].handle_response(fetch, status(504), now);
-                disturbed = true;
-            }
-            let owners: BTreeSet<usize> =
-                process.fetches.iter().map(|(worker, ..)| *worker).collect();
-            prop_assert_eq!(owners.len(), process.fetches.len(), "two fetches of one worker");
-            if !disturbed {
-                prop_assert!(process.fetches.len() <= 1, "two fetches of one process");
-            }
-            begun.extend(process.fetches.iter().map(|(_, _, at)| *at));
-        }
-        // With a healthy server, whatever follows the first keys is for unknown keys, or by
-        // schedule, a day later.
-        if let (true, false, Some(first)) = (healthy, disturbed, first_success) {
-            let later: Vec<UnixNanos> = begun.into_iter().filter(|at| *at > first).collect();
-            for pair in later.windows(2) {
-                let gap = pair[1].since(pair[0]);
-                prop_assert!(gap >= cooldown, "{gap:?}");
-            }
-        }
-
-        // From here on everything works: everybody is answered, by the same keys.
-        for _ in 0..40 {
-            for (worker, fetch, _) in std::mem::take(&mut process.fetches) {
-                process.workers[worker].handle_response(
-                    fetch.id,
-                    ok(key_set(&published)),
-                    process.now,
-                );
-                process.run(worker);
-            }
-            process.tick_all();
-            process.pass_seconds(2);
-        }
-        for kid in KIDS {
-            for worker in 0..WORKERS {
-                process.find(worker, kid);
-            }
-            for _ in 0..2 {
-                process.tick_all();
-                for (worker, fetch, _) in std::mem::take(&mut process.fetches) {
-                    process.workers[worker].handle_response(
-                        fetch.id,
-                        ok(key_set(&published)),
-                        process.now,
-                    );
-                    process.run(worker);
-                }
-                process.pass(Duration::from_millis(5));
-            }
-            process.tick_all();
-            for seen in process.find_all(kid) {
-                if published.contains(&kid) {
-                    prop_assert_eq!(seen, Seen::Known);
-                } else {
-                    prop_assert_ne!(seen, Seen::Wait);
-                }
-            }
-            process.pass_seconds(31);
-        }
-    }
 }

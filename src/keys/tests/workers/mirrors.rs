@@ -304,13 +304,7 @@ proptest! {
                         process.workers[worker].handle_response(fetch.id, outcome, process.now);
                     }
                 }
-                Step::Restart(worker) => {
-                    process.workers[worker].handle_shutdown();
-                    process.run(worker);
-                    process.fetches.retain(|(owner, ..)| *owner != worker);
-                    process.workers[worker] =
-                        Keys::sharing(process.config.key_sources(), process.now, 1000 + process.now.as_secs());
-                }
+                Step::Restart(worker) => process.restart(worker),
                 Step::Scribble(bytes) => {
                     if let Some(key) = process.data.keys().next_back().cloned() {
                         process.write(key, bytes);
