@@ -67,6 +67,11 @@ struct Places {
 }
 
 impl Places {
+    /// Nothing has led here: a step leads nowhere.
+    fn are_none(&self) -> bool {
+        !self.awaits && !self.skips && self.within == 0
+    }
+
     /// Goes on by one character, and says where it is in the next segment of the pattern.
     fn step(&mut self, segment: &Segment, character: &Character) -> Self {
         let was = *self;
@@ -75,6 +80,7 @@ impl Places {
         self.within = if character.is_optional { was.within } else { 0 };
         match segment {
             Segment::Variable(_) => found = was.awaits,
+            Segment::Literal(_) if within == 0 => {}
             Segment::Literal(name) => {
                 let mut bit = 1_u64;
                 for ascii in name.bytes().take(MAX_NAME) {
@@ -134,7 +140,11 @@ impl<'p> Reading<'p> {
         let mut next = Places::default();
         for (at, (places, segment)) in self.places.iter_mut().zip(self.segments).enumerate() {
             let reached = next;
-            next = places.step(segment, character);
+            next = if places.are_none() {
+                Places::default()
+            } else {
+                places.step(segment, character)
+            };
             places.awaits |= reached.awaits;
             places.skips |= reached.skips;
             if reached.awaits || reached.skips {

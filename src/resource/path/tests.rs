@@ -1,5 +1,7 @@
 #[allow(clippy::arithmetic_side_effects)]
 mod pipelines;
+#[allow(clippy::arithmetic_side_effects)]
+mod steps;
 
 use proptest::prelude::*;
 use serde_json::Value;
