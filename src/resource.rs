@@ -17,7 +17,8 @@ use crate::scope::ScopeHierarchy;
 use crate::template::Template;
 
 use crate::template::Bindings;
-use host::{Authority, Hosts};
+use host::{Admission, Authority, Hosts};
+use metadata::MirrorMatch;
 use path::{PathMatch, PathPattern, RequestPath};
 
 /// Where RFC 9728 §3.1 puts a resource's metadata: between host and path.
@@ -194,13 +195,13 @@ impl Resources {
             let Some(mirror) = &resource.mirror else {
                 continue;
             };
-            if resource.hosts.admits(authority) != Some(true) {
+            if resource.hosts.admit(authority) != Admission::Granted {
                 continue;
             }
-            match mirror.request(path) {
-                Some(true) => return Route::Mirror(*id, Some(mirror.issuer)),
-                Some(false) => found = Route::Mirror(*id, None),
-                None => {}
+            match mirror.matches(path) {
+                MirrorMatch::Document => return Route::Mirror(*id, Some(mirror.issuer)),
+                MirrorMatch::Below => found = Route::Mirror(*id, None),
+                MirrorMatch::None => {}
             }
         }
         found
@@ -225,7 +226,7 @@ impl Resources {
         let path = &RequestPath::new(path);
         let served = |id: &ResourceId| self.by_id(*id).map(|resource| (*id, resource));
         for (id, resource) in self.by_specificity.iter().filter_map(served) {
-            if resource.hosts.admits(authority) == Some(true)
+            if resource.hosts.admit(authority) == Admission::Granted
                 && let Some(bindings) = resource.metadata.request(path, self.all.len() == 1)
             {
                 return Route::Metadata(id, bindings);
@@ -238,16 +239,14 @@ impl Resources {
         let mut found = Route::Foreign;
         let mut is_suffixed = None;
         for (id, resource) in self.by_specificity.iter().filter_map(served) {
-            let admitted = resource.hosts.admits(authority);
+            let admission = resource.hosts.admit(authority);
+            if admission == Admission::Denied {
+                continue;
+            }
             let (bindings, suffixed) = match path.matches(&resource.pattern) {
                 PathMatch::None => continue,
-                PathMatch::Exact(_) | PathMatch::Suffixed(_) | PathMatch::Ambiguous
-                    if admitted == Some(false) =>
-                {
-                    continue;
-                }
                 PathMatch::Ambiguous => return Route::Unclear(id, Reason::PathAmbiguous),
-                PathMatch::Exact(_) | PathMatch::Suffixed(_) if admitted.is_none() => {
+                PathMatch::Exact(_) | PathMatch::Suffixed(_) if admission == Admission::Unclear => {
                     return Route::Unclear(id, Reason::HostInvalid);
                 }
                 PathMatch::Exact(bindings) => (bindings, None),

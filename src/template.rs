@@ -1,9 +1,9 @@
-//! Texts of the configuration in which `{name}` stands for one path segment of the request.
+//! Strings of the configuration in which `{name}` stands for one path segment of the request.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// What the variables of a pattern stand for in a request: each of 1 to 128 characters out of
+/// The values of the variables of a pattern in a request: each of 1 to 128 characters out of
 /// `A-Z a-z 0-9 - . _ ~` (RFC 3986 §2.3), so that it can stand in a URL, a header, and in JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Bindings(pub(crate) Vec<(String, String)>);
@@ -40,7 +40,7 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Bindings {
     }
 }
 
-/// A text with variables. A text without any is rendered without a copy.
+/// A string with variables. One without any is rendered without a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -52,7 +52,7 @@ enum Part {
     Variable(String),
 }
 
-/// Why a text is not a template.
+/// Why a string is not a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TemplateError {
     /// A `{` without `}`, or a `}` without `{`.
@@ -92,14 +92,7 @@ impl Template {
         Ok(Self { parts })
     }
 
-    /// A text that is taken as it is.
-    pub fn literal(text: String) -> Self {
-        Self {
-            parts: vec![Part::Literal(text)],
-        }
-    }
-
-    /// This between two literal texts.
+    /// This between two literal strings.
     pub fn surrounded(&self, before: &str, after: &str) -> Self {
         let mut parts: Vec<Part> = Vec::new();
         let before = [Part::Literal(before.to_owned())];
@@ -124,7 +117,7 @@ impl Template {
             .any(|part| matches!(part, Part::Variable(_)))
     }
 
-    /// The text with each variable replaced by what the request's path binds it to.
+    /// The string with each variable replaced by what the request's path binds it to.
     pub fn render(&self, bindings: &Bindings) -> Cow<'_, str> {
         if let [Part::Literal(text)] = self.parts.as_slice() {
             return Cow::Borrowed(text);

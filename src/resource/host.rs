@@ -52,18 +52,33 @@ impl fmt::Display for HostPattern {
     }
 }
 
+/// Whether a request is for a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is.
+    Granted,
+    /// It is for another one.
+    Denied,
+    /// The authority is missing or malformed: nobody can tell what a server makes of it.
+    Unclear,
+}
+
 impl Hosts {
-    /// Whether a request with this authority is for one of the hosts; `None` where the authority
-    /// is missing or malformed, so that nobody can tell what a server makes of it.
-    pub fn admits(&self, authority: Authority<'_>) -> Option<bool> {
+    /// Whether a request with this authority is for one of the hosts.
+    pub fn admit(&self, authority: Authority<'_>) -> Admission {
         let Self::Only(patterns) = self else {
-            return Some(true);
+            return Admission::Granted;
         };
         let Authority::Present(authority) = authority else {
-            return None;
+            return Admission::Unclear;
         };
-        let (host, port) = split(authority)?;
-        Some(patterns.iter().any(|pattern| pattern.admits(host, port)))
+        match split(authority) {
+            None => Admission::Unclear,
+            Some((host, port)) if patterns.iter().any(|one| one.admits(host, port)) => {
+                Admission::Granted
+            }
+            Some(_) => Admission::Denied,
+        }
     }
 }
 
@@ -102,34 +117,34 @@ mod tests {
             HostPattern::parse("[::1]").unwrap(),
         ]);
         for (authority, expected) in [
-            ("mcp.example.com", Some(true)),
-            ("MCP.example.COM:443", Some(true)),
-            ("mcp.example.com.", Some(true)),
-            ("mcp.example.com.:8080", Some(true)),
-            ("b.example:8443", Some(true)),
-            ("[::1]", Some(true)),
-            ("[::1]:80", Some(true)),
-            ("b.example", Some(false)),
-            ("b.example:443", Some(false)),
-            ("evil.example", Some(false)),
-            ("mcp.example.com.evil.example", Some(false)),
-            ("", None),
-            (":80", None),
-            ("mcp.example.com:", None),
-            ("mcp.example.com:80x", None),
-            ("me@mcp.example.com", None),
-            ("mcp.example.com/x", None),
-            ("mcp.example.com\0", None),
-            ("mcp%2eexample.com", None),
+            ("mcp.example.com", Admission::Granted),
+            ("MCP.example.COM:443", Admission::Granted),
+            ("mcp.example.com.", Admission::Granted),
+            ("mcp.example.com.:8080", Admission::Granted),
+            ("b.example:8443", Admission::Granted),
+            ("[::1]", Admission::Granted),
+            ("[::1]:80", Admission::Granted),
+            ("b.example", Admission::Denied),
+            ("b.example:443", Admission::Denied),
+            ("evil.example", Admission::Denied),
+            ("mcp.example.com.evil.example", Admission::Denied),
+            ("", Admission::Unclear),
+            (":80", Admission::Unclear),
+            ("mcp.example.com:", Admission::Unclear),
+            ("mcp.example.com:80x", Admission::Unclear),
+            ("me@mcp.example.com", Admission::Unclear),
+            ("mcp.example.com/x", Admission::Unclear),
+            ("mcp.example.com\0", Admission::Unclear),
+            ("mcp%2eexample.com", Admission::Unclear),
         ] {
             assert_eq!(
-                hosts.admits(Authority::Present(authority.as_bytes())),
+                hosts.admit(Authority::Present(authority.as_bytes())),
                 expected,
                 "{authority:?}"
             );
         }
-        assert_eq!(hosts.admits(Authority::Missing), None);
-        assert_eq!(Hosts::Any.admits(Authority::Missing), Some(true));
+        assert_eq!(hosts.admit(Authority::Missing), Admission::Unclear);
+        assert_eq!(Hosts::Any.admit(Authority::Missing), Admission::Granted);
     }
 
     #[test]

@@ -88,23 +88,33 @@ pub struct Mirror {
     pub places: Vec<PathPattern>,
 }
 
+/// The place of a path among those of a [`Mirror`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MirrorMatch {
+    /// It is none of them.
+    None,
+    /// The document is there.
+    Document,
+    /// It is below the document's, where nothing is.
+    Below,
+}
+
 impl Mirror {
-    /// Whether a path is one of its own: `Some(true)` for the document, `Some(false)` for what is
-    /// below it and is nothing.
-    pub fn request(&self, path: &RequestPath<'_>) -> Option<bool> {
+    /// The place of a path among its own.
+    pub(super) fn matches(&self, path: &RequestPath<'_>) -> MirrorMatch {
         let text = path.without_query();
         let text = text.strip_suffix(b"/").unwrap_or(text);
         let segments = text.iter().filter(|b| **b == b'/').count();
-        let mut below = None;
+        let mut found = MirrorMatch::None;
         for place in &self.places {
             if path.exactly(place).is_some() {
                 if segments == place.segments() {
-                    return Some(true);
+                    return MirrorMatch::Document;
                 }
-                below = Some(false);
+                found = MirrorMatch::Below;
             }
         }
-        below
+        found
     }
 }
 

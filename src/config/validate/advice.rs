@@ -5,7 +5,7 @@ use super::checks::warn;
 use crate::config::Issuer;
 use crate::config::words::quoted;
 use crate::resource::Resource;
-use crate::resource::host::{Authority, Hosts};
+use crate::resource::host::{Admission, Authority, Hosts};
 use crate::resource::path::PathPattern;
 use crate::scope::ScopeHierarchy;
 use crate::url::HttpUrl;
@@ -47,7 +47,7 @@ pub(super) fn resources_apart(resources: &[Resource], warnings: &mut Vec<String>
 /// `hosts` without the host of the resource's own URL.
 pub(super) fn own_host(field: &str, hosts: &Hosts, url: &HttpUrl, warnings: &mut Vec<String>) {
     let own = url.authority();
-    if hosts.admits(Authority::Present(own.as_bytes())) != Some(true) {
+    if hosts.admit(Authority::Present(own.as_bytes())) != Admission::Granted {
         let text = format!(
             "{own}, the host of `resource`, is not among them: requests for it are not this resource's, and pass without a token"
         );
