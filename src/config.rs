@@ -21,6 +21,7 @@ use serde::Deserialize as _;
 
 use crate::evidence::printable;
 use crate::ids::{IssuerId, ResourceId};
+use crate::introspection::IntrospectionSource;
 use crate::keys::{KeySource, Source};
 use crate::resource::{Resource, Resources};
 use crate::token::TokenPolicy;
@@ -81,6 +82,8 @@ pub struct Issuer {
     pub keys: KeySource,
     /// Whether its metadata is served on the hosts of the resources that accept its tokens.
     pub mirrors_metadata: bool,
+    /// How it is asked about tokens; `None` if it is not.
+    pub introspection: Option<IntrospectionSource>,
 }
 
 /// Why a configuration is refused.
@@ -154,6 +157,13 @@ impl Config {
             keys: &issuer.keys,
             mirrors_metadata: issuer.mirrors_metadata,
         })
+    }
+
+    /// How the issuers are asked about tokens, in their order: not at all where the filter is
+    /// switched off.
+    pub fn introspection_sources(&self) -> impl Iterator<Item = Option<&IntrospectionSource>> {
+        let issuers = self.issuers.iter().filter(|_| self.enabled);
+        issuers.map(|issuer| issuer.introspection.as_ref())
     }
 
     /// The issuer with this place.

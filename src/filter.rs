@@ -5,6 +5,7 @@
 //! are sent by the root alone, because the SDK drops the answer to a stream that has ended.
 
 mod abi;
+mod asking;
 mod body;
 mod host;
 mod metrics;

@@ -1,10 +1,11 @@
-//! Requests that wait for an issuer's keys: bounded in number and in time.
+//! Requests that wait for an issuer's keys, or for what it says of a token: bounded in number and in time.
 
 pub mod bodies;
 
-use crate::ids::{IssuerId, StreamId};
+use crate::ids::StreamId;
 use crate::sorted::SortedMap;
 use crate::time::UnixNanos;
+use crate::trust::Awaited;
 
 /// Requests that wait, each with what is needed to judge it again.
 ///
@@ -21,7 +22,7 @@ pub struct Held<T> {
 
 #[derive(Debug)]
 struct Waiting<T> {
-    issuer: IssuerId,
+    awaited: Awaited,
     deadline: UnixNanos,
     woken: bool,
     request: T,
@@ -32,6 +33,8 @@ struct Waiting<T> {
 pub struct Due<T> {
     /// Its stream.
     pub stream: StreamId,
+    /// Something that it waited for.
+    pub awaited: Awaited,
     /// How long it might wait.
     pub deadline: UnixNanos,
     /// `true` if something has changed for it; else its time is over.
@@ -68,7 +71,7 @@ impl<T> Held<T> {
     pub fn hold(
         &mut self,
         stream: StreamId,
-        issuer: IssuerId,
+        awaited: Awaited,
         deadline: UnixNanos,
         request: T,
     ) -> Result<(), Full<T>> {
@@ -82,7 +85,7 @@ impl<T> Held<T> {
         self.waiting.insert(
             stream,
             Waiting {
-                issuer,
+                awaited,
                 deadline,
                 woken: false,
                 request,
@@ -96,10 +99,10 @@ impl<T> Held<T> {
         self.waiting.remove(stream).map(|waiting| waiting.request)
     }
 
-    /// Something has changed for all that wait for `issuer`: they are due.
-    pub fn wake(&mut self, issuer: IssuerId) {
+    /// Something has changed for all that wait for this: they are due.
+    pub fn wake(&mut self, awaited: Awaited) {
         for waiting in self.waiting.values_mut() {
-            if waiting.issuer == issuer {
+            if waiting.awaited == awaited {
                 waiting.woken = true;
                 self.earliest = UnixNanos::ZERO;
             }
@@ -126,6 +129,7 @@ impl<T> Held<T> {
             .into_iter()
             .map(|(stream, waiting)| Due {
                 stream,
+                awaited: waiting.awaited,
                 deadline: waiting.deadline,
                 woken: waiting.woken,
                 request: waiting.request,
@@ -156,17 +160,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ids::IssuerId;
 
-    const A: IssuerId = IssuerId(0);
-    const B: IssuerId = IssuerId(1);
+    const A: Awaited = Awaited::Keys(IssuerId(0));
+    const B: Awaited = Awaited::Keys(IssuerId(1));
 
     fn at(seconds: u64) -> UnixNanos {
         UnixNanos::from_secs(seconds)
     }
 
     fn due<T>(stream: u32, deadline: u64, woken: bool, request: T) -> Due<T> {
+        due_for(A, stream, deadline, woken, request)
+    }
+
+    fn due_for<T>(awaited: Awaited, stream: u32, deadline: u64, woken: bool, request: T) -> Due<T> {
         Due {
             stream: StreamId(stream),
+            awaited,
             deadline: at(deadline),
             woken,
             request,
@@ -254,6 +264,10 @@ mod tests {
 
     const ROOM: usize = 12;
 
+    fn keys_of(issuer: usize) -> Awaited {
+        Awaited::Keys(IssuerId(issuer))
+    }
+
     #[derive(Clone, Debug)]
     enum Step {
         Hold { issuer: usize, patience: u64 },
@@ -285,7 +299,7 @@ mod tests {
                 match step {
                     Step::Hold { issuer, patience } => {
                         let deadline = now.saturating_add(patience);
-                        let outcome = held.hold(StreamId(next), IssuerId(issuer), at(deadline), next);
+                        let outcome = held.hold(StreamId(next), keys_of(issuer), at(deadline), next);
                         prop_assert_eq!(outcome.is_err(), expected.len() == ROOM);
                         if outcome.is_ok() {
                             expected.insert(next, (issuer, deadline, false));
@@ -293,7 +307,7 @@ mod tests {
                         next = next.saturating_add(1);
                     }
                     Step::Wake(issuer) => {
-                        held.wake(IssuerId(issuer));
+                        held.wake(keys_of(issuer));
                         for waiting in expected.values_mut().filter(|waiting| waiting.0 == issuer) {
                             waiting.2 = true;
                         }
@@ -307,7 +321,9 @@ mod tests {
                             .iter()
                             .filter(|(_, (_, deadline, woken))| *woken || *deadline <= now)
                             .take(most)
-                            .map(|(stream, (_, deadline, woken))| due(*stream, *deadline, *woken, *stream))
+                            .map(|(stream, (issuer, deadline, woken))| {
+                                due_for(keys_of(*issuer), *stream, *deadline, *woken, *stream)
+                            })
                             .collect();
                         expected.retain(|stream, _| wanted.iter().all(|due| due.request != *stream));
                         prop_assert_eq!(held.take_due(at(now), most), wanted);

@@ -12,9 +12,9 @@
 mod answer;
 mod ask_error;
 mod asker;
+mod digest;
 mod endpoint;
 mod memory;
-mod question;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -33,7 +33,7 @@ use asker::Asker;
 
 pub use answer::{Answer, AnswerFlaw, MAX_ANSWER_BYTES};
 pub use ask_error::AskError;
-pub use question::Question;
+pub use digest::TokenDigest;
 pub use source::{EndpointSource, IntrospectionSource, Tokens};
 
 /// One call, from its command to its response.
@@ -71,7 +71,7 @@ pub enum Command {
     /// Send this.
     Call(Call),
     /// Judge the requests that wait for this answer anew.
-    Wake(Question),
+    Wake(IssuerId, TokenDigest),
     /// Tell the operator.
     Report(IssuerId, Event),
 }
@@ -120,7 +120,7 @@ pub enum Told {
     /// It is not active, or its issuer does not tell this client of it.
     Inactive,
     /// A question is open: judge the request again when woken.
-    Wait(Question),
+    Wait(TokenDigest),
     /// Nobody can tell for now.
     Unavailable {
         /// When it may be worth asking again.
@@ -138,15 +138,10 @@ pub struct Introspection {
 
 impl Introspection {
     /// For one worker; `sources` are the issuers', in the order of their ids.
-    pub fn new<'c>(
-        sources: impl IntoIterator<Item = Option<&'c IntrospectionSource>>,
-        now: UnixNanos,
-    ) -> Self {
+    pub fn new<'c>(sources: impl IntoIterator<Item = Option<&'c IntrospectionSource>>) -> Self {
         let sources = sources.into_iter();
         Self {
-            issuers: sources
-                .map(|source| source.map(|source| Asker::new(source, now)))
-                .collect(),
+            issuers: sources.map(|source| source.map(Asker::new)).collect(),
             commands: VecDeque::new(),
             next_call: 0,
         }
@@ -239,8 +234,8 @@ impl Outbox<'_> {
         id
     }
 
-    fn wake(&mut self, question: Question) {
-        self.commands.push_back(Command::Wake(question));
+    fn wake(&mut self, question: TokenDigest) {
+        self.commands.push_back(Command::Wake(self.id, question));
     }
 
     fn report(&mut self, event: Event) {

@@ -4,7 +4,7 @@
 //! decisions and commands come out. Only `filter`, compiled for wasm alone, calls the host.
 //!
 //! A request's way: [`gate::route`] finds its [`resource`] by path; [`gate::decide`] asks
-//! [`bearer`] for the token, [`token`] and [`keys`] whether it is good, and [`scope`], [`claim`] and
+//! [`bearer`] for the token, [`token`], [`keys`] and [`introspection`] whether it is good, and [`scope`], [`claim`] and
 //! [`mcp`] whether it is enough; [`gate::reply`] writes the answer that [`reason`] calls for.
 
 // Tests may name what they want and panic on the rest; other code must name every variant.

@@ -157,6 +157,10 @@ reasons! {
     /// The signature does not verify.
     SignatureInvalid => "signature_invalid", Token, 401, InvalidToken, WithError, "The signature of the access token is invalid";
 
+    /// Its issuer, asked by introspection (RFC 7662), calls it inactive: it was revoked, has expired
+    /// or never was, or whoever asks may not know of it.
+    TokenInactive => "token_inactive", Token, 401, InvalidToken, WithError, "The authorization server does not call the access token active";
+
     /// A scope that the resource needs is missing.
     ScopeInsufficient => "scope_insufficient", Policy, 403, InsufficientScope, WithError, "The access token lacks a scope that this request needs";
     /// A claim that `require_claims` names is missing or has another value.
@@ -188,6 +192,9 @@ reasons! {
     KeyPending => "key_pending", Outage, 503, TemporarilyUnavailable, None, "The signing key of the access token is not known yet";
     /// More keys of the set may have signed the token than are tried, and none that was tried has.
     TooManyKeys => "too_many_keys", Outage, 503, TemporarilyUnavailable, None, "The authorization server has too many keys that may have signed the access token";
+    /// The issuer could not be asked about the token, or gave no answer, or too many questions are
+    /// open.
+    IntrospectionUnavailable => "introspection_unavailable", Outage, 503, TemporarilyUnavailable, None, "The authorization server cannot be asked about the access token";
     /// `limits.held_requests` requests wait for keys already.
     TooManyWaiting => "too_many_waiting", Outage, 503, TemporarilyUnavailable, None, "Too many requests wait for the keys of the authorization server";
     /// Bodies of `limits.held_body_bytes` are held already.

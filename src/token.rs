@@ -20,7 +20,7 @@ use crate::time::UnixNanos;
 
 use crate::jose::jws::{Header, Jws};
 use crate::jose::signature::{Algorithm, SignatureVerifier};
-pub use claims::Claims;
+pub use claims::{AnswerTerms, Claims};
 pub use unreadable::{Unreadable, right_form};
 
 /// How many keys a token is tried against; more than one only without `kid`, or where an issuer
@@ -201,7 +201,7 @@ impl<'t> UnverifiedToken<'t> {
         audiences: &[impl AsRef<str>],
         now: UnixNanos,
     ) -> Result<(), Reason> {
-        check(&self.header, &self.claims, policy, audiences, now)
+        check(Some(&self.header), &self.claims, policy, audiences, now)
     }
 
     /// The first [`Check`] that does not pass.
@@ -211,7 +211,7 @@ impl<'t> UnverifiedToken<'t> {
         audiences: &[impl AsRef<str>],
         now: UnixNanos,
     ) -> Option<Check> {
-        first_failure(&self.header, &self.claims, policy, audiences, now)
+        first_failure(Some(&self.header), &self.claims, policy, audiences, now)
     }
 
     /// Whether one check passes, whatever comes of the others: for explanations.
@@ -222,7 +222,7 @@ impl<'t> UnverifiedToken<'t> {
         audiences: &[impl AsRef<str>],
         now: UnixNanos,
     ) -> bool {
-        check.passes(&self.header, &self.claims, policy, audiences, now)
+        check.passes(Some(&self.header), &self.claims, policy, audiences, now)
     }
 
     /// Tries the keys, which must be the issuer's, in their order, and at most [`MAX_KEYS_TRIED`];
@@ -285,7 +285,7 @@ impl VerifiedToken {
         audiences: &[impl AsRef<str>],
         now: UnixNanos,
     ) -> Result<(), Reason> {
-        check(&self.header, &self.claims, policy, audiences, now)
+        check(Some(&self.header), &self.claims, policy, audiences, now)
     }
 }
 
@@ -298,8 +298,21 @@ impl fmt::Debug for VerifiedToken {
     }
 }
 
+impl Claims {
+    /// The first [`Check`] that does not pass, of those that need no header: for what an issuer says
+    /// of a token by introspection.
+    pub(crate) fn fails(
+        &self,
+        policy: &TokenPolicy,
+        audiences: &[impl AsRef<str>],
+        now: UnixNanos,
+    ) -> Option<Check> {
+        first_failure(None, self, policy, audiences, now)
+    }
+}
+
 fn check(
-    header: &Header,
+    header: Option<&Header>,
     claims: &Claims,
     policy: &TokenPolicy,
     audiences: &[impl AsRef<str>],
@@ -310,7 +323,7 @@ fn check(
 }
 
 fn first_failure(
-    header: &Header,
+    header: Option<&Header>,
     claims: &Claims,
     policy: &TokenPolicy,
     audiences: &[impl AsRef<str>],
@@ -324,7 +337,7 @@ fn first_failure(
 impl Check {
     fn passes(
         self,
-        header: &Header,
+        header: Option<&Header>,
         claims: &Claims,
         policy: &TokenPolicy,
         audiences: &[impl AsRef<str>],
@@ -335,9 +348,11 @@ impl Check {
             Self::Type => policy
                 .token_types
                 .iter()
-                .any(|accepted| accepted.accepts(header.typ())),
+                .any(|accepted| header.is_none_or(|header| accepted.accepts(header.typ()))),
             Self::Purpose => claims.other_purpose().is_none(),
-            Self::Algorithm => policy.algorithms.contains(&header.algorithm),
+            Self::Algorithm => {
+                header.is_none_or(|header| policy.algorithms.contains(&header.algorithm))
+            }
             Self::Audience => claims.is_for(audiences),
             Self::Expiry => claims.is_unexpired(policy, now),
             Self::NotBefore => claims.is_begun(policy, now),

@@ -2,7 +2,8 @@
 //! out about it before.
 //!
 //! Each way to a verdict is a file here, called by [`Trust::judge`]: `signed` tokens are judged by
-//! what they say of themselves, then by their issuer's keys. Every way keeps to the same steps:
+//! what they say of themselves, then by their issuer's keys; `asked` ones by what their issuer says
+//! of them. Every way keeps to the same steps:
 //!
 //! - claims are judged by `Question::check`; once they are proven to be the issuer's, they become a
 //!   caller by `Question::caller`, and in no other way;
@@ -10,6 +11,7 @@
 //!   held, and the question is put again when what is [`Awaited`] has come;
 //! - a verdict is kept by `Memory::remember` with its `Grounds`, and ends with these.
 
+mod asked;
 mod cache;
 mod caller;
 mod memory;
@@ -23,6 +25,8 @@ use std::rc::Rc;
 
 use crate::config::{Config, Issuer};
 use crate::ids::IssuerId;
+use crate::introspection::{Introspection, TokenDigest};
+use crate::jose::jws;
 use crate::jose::signature::SignatureVerifier;
 use crate::keys::Keys;
 use crate::resource::Target;
@@ -38,6 +42,8 @@ pub(crate) use rejection::Rejection;
 pub struct Trust {
     /// The issuers' keys.
     pub keys: Keys,
+    /// The issuers that are asked about tokens.
+    pub introspection: Introspection,
     verifier: Box<dyn SignatureVerifier>,
     memory: Memory,
 }
@@ -55,10 +61,12 @@ pub(crate) struct Question<'a> {
 }
 
 /// Something from outside that a request waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Awaited {
     /// The keys of this issuer, or its metadata where that is mirrored.
     Keys(IssuerId),
+    /// What this issuer says of this token.
+    Answer(IssuerId, TokenDigest),
 }
 
 /// Why a token has no caller.
@@ -80,6 +88,7 @@ impl Trust {
     pub fn new(config: &Config, keys: Keys, verifier: Box<dyn SignatureVerifier>) -> Self {
         Self {
             keys,
+            introspection: Introspection::new(config.introspection_sources()),
             verifier,
             memory: Memory::new(&config.limits),
         }
@@ -116,7 +125,10 @@ impl Trust {
         question: &Question<'_>,
         token: &[u8],
     ) -> Result<Rc<Caller>, NoCaller> {
-        self.judge_signed(question, token)
+        match question.asked() {
+            Some(asked) if !jws::is_jwt(token) => self.judge_opaque(question, token, &asked),
+            Some(_) | None => self.judge_signed(question, token),
+        }
     }
 }
 
@@ -154,13 +166,21 @@ impl<'a> Question<'a> {
         id: IssuerId,
         issuer: &Issuer,
     ) -> Result<(), Rejection> {
-        let audiences: Vec<Cow<'_, str>> = match &issuer.audiences {
-            Some(audiences) => audiences.iter().map(|name| name.as_str().into()).collect(),
-            None => vec![self.target.identifier()],
-        };
+        let audiences = self.audiences(issuer);
         match token.fails(&issuer.policy, &audiences, self.now) {
             None => Ok(()),
-            Some(check) => Err(self.failed(check, token, id, issuer, &audiences)),
+            Some(check) => {
+                let claims = token.unverified_claims();
+                Err(self.failed(check, claims, Some(token), id, issuer, &audiences))
+            }
+        }
+    }
+
+    /// The audiences of which a token must have one.
+    fn audiences<'i>(&'i self, issuer: &'i Issuer) -> Vec<Cow<'i, str>> {
+        match &issuer.audiences {
+            Some(audiences) => audiences.iter().map(|name| name.as_str().into()).collect(),
+            None => vec![self.target.identifier()],
         }
     }
 

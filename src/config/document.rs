@@ -171,6 +171,54 @@ pub(super) struct Issuer {
     /// needs `cluster`.
     #[serde(default)]
     pub(super) authorization_server_metadata: bool,
+    /// How the issuer is asked about tokens (RFC 7662). With `endpoint` it makes up for keys, where
+    /// all tokens are opaque. Default: it is not asked, and opaque tokens are refused.
+    pub(super) introspection: Option<Introspection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+pub(super) struct Introspection {
+    /// The Envoy cluster that is asked. It adds the credentials (`credential_injector`), so it is
+    /// another one than `cluster`.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(regex(pattern = super::schema::NOT_BLANK))
+    )]
+    pub(super) cluster: String,
+    /// The URL of the introspection endpoint. Default: discovered (RFC 8414, OpenID Connect
+    /// Discovery), by `cluster` of the issuer.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(regex(pattern = super::schema::LOCATION))
+    )]
+    pub(super) endpoint: Option<String>,
+    /// Which tokens the issuer is asked about.
+    #[serde(default)]
+    pub(super) tokens: IntrospectedTokens,
+    /// For how long an answer holds, in seconds, never beyond the token's `exp`; 0: every request
+    /// asks. A token that was revoked is good for so long.
+    #[serde(default)]
+    pub(super) cache_seconds: Number<30, 0, 3600>,
+    /// Whether an answer must have `aud`. `false`: one without is accepted, where the resource has
+    /// `scopes`; then any token of the issuer with these is good for the resource.
+    #[serde(default = "yes")]
+    pub(super) require_audience: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    derive(schemars::JsonSchema, serde::Serialize)
+)]
+pub(super) enum IntrospectedTokens {
+    /// Those that are no JWT.
+    #[default]
+    Opaque,
+    /// JWTs as well: they are verified here, and asked about besides.
+    All,
 }
 
 #[derive(Default, Deserialize)]

@@ -47,7 +47,7 @@ fn unwrap_lines(schema: &mut Schema) {
     }
 }
 
-/// Keys are inline or fetched: one of the two, and all that belongs to fetching with it alone.
+/// Keys are inline or fetched, or there are none: one of these, and all that belongs to fetching with it alone.
 pub(super) fn one_source_of_keys(issuer: &mut Schema) {
     let inline = json!({
         "title": "keys inline",
@@ -64,7 +64,22 @@ pub(super) fn one_source_of_keys(issuer: &mut Schema) {
         "properties": {"jwks": {"type": "null"}, "cluster": {"not": {"type": "null"}}},
         "required": ["cluster"],
     });
-    issuer.insert("oneOf".to_owned(), json!([fetched, inline]));
+    let none = json!({
+        "title": "no keys: all tokens are opaque",
+        "properties": {
+            "jwks": {"type": "null"},
+            "cluster": {"type": "null"},
+            "jwks_uri": {"type": "null"},
+            "jwks_cluster": {"type": "null"},
+            "introspection": {
+                "type": "object",
+                "properties": {"endpoint": {"type": "string"}, "tokens": {"const": "opaque"}},
+                "required": ["endpoint"],
+            },
+        },
+        "required": ["introspection"],
+    });
+    issuer.insert("oneOf".to_owned(), json!([fetched, inline, none]));
 }
 
 /// An operation needs scopes, or is denied: one of the two.

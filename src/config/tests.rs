@@ -7,6 +7,7 @@ mod silent;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::introspection::{EndpointSource, Tokens};
 use crate::keys::KeyTimings;
 
 fn smallest() -> Value {
@@ -126,6 +127,15 @@ fn a_name_that_comes_twice_is_an_error() {
 }
 
 /// Broken configurations, each with the field that the error names, and a part of what it says.
+/// The smallest configuration whose issuer is asked about tokens, with these members besides.
+fn asked(more: Value) -> Value {
+    let mut introspection = json!({"cluster": "introspection"});
+    for (name, value) in more.as_object().unwrap() {
+        introspection[name] = value.clone();
+    }
+    with("/issuers/0/introspection", introspection)
+}
+
 fn broken() -> Vec<(Value, &'static str, &'static str)> {
     vec![
         (with("/x", json!(1)), "x", "an unknown field"),
@@ -526,6 +536,70 @@ fn broken() -> Vec<(Value, &'static str, &'static str)> {
             "resources",
             "at least one resource",
         ),
+        (
+            with("/issuers/0/introspection", json!({"cluster": " "})),
+            "issuers[0].introspection.cluster",
+            "the name of an Envoy cluster",
+        ),
+        (
+            asked(json!({"endpoint": "/introspect"})),
+            "issuers[0].introspection.endpoint",
+            "an absolute URL",
+        ),
+        (
+            asked(json!({"tokens": "jwt"})),
+            "issuers[0].introspection.tokens",
+            "opaque",
+        ),
+        (
+            asked(json!({"cache_seconds": 3601})),
+            "issuers[0].introspection.cache_seconds",
+            "0 to 3600 seconds",
+        ),
+        (
+            asked(json!({"secret": "x"})),
+            "issuers[0].introspection.secret",
+            "an unknown field",
+        ),
+        (
+            json!({
+                "issuers": [{
+                    "issuer": "https://auth.example.com", "introspection": {"cluster": "i"},
+                }],
+                "resources": [{"resource": "https://mcp.example.com/mcp"}],
+            }),
+            "issuers[0].introspection.endpoint",
+            "the URL of the introspection endpoint",
+        ),
+        (
+            json!({
+                "issuers": [{
+                    "issuer": "https://auth.example.com",
+                    "introspection": {
+                        "cluster": "i", "endpoint": "https://auth.example.com/i", "tokens": "all",
+                    },
+                }],
+                "resources": [{"resource": "https://mcp.example.com/mcp"}],
+            }),
+            "issuers[0].introspection.tokens",
+            "opaque",
+        ),
+        (
+            json!({
+                "issuers": [
+                    {"issuer": "https://a.example", "cluster": "a", "introspection": {"cluster": "i"}},
+                    {"issuer": "https://b.example", "cluster": "b", "introspection": {"cluster": "j"}},
+                ],
+                "resources": [{"resource": "https://mcp.example.com/mcp"}],
+            }),
+            "resources[0].issuers",
+            "at most one with `introspection`",
+        ),
+        (
+            asked(json!({"require_audience": false})),
+            "resources[0].scopes",
+            "at least one scope",
+        ),
     ]
 }
 
@@ -597,4 +671,43 @@ fn what_is_unwise_is_said() {
     }
     let local = with("/resources/0/resource", json!("http://127.0.0.1:8080/mcp"));
     assert_eq!(parse(&local).unwrap().warnings, Vec::<String>::new());
+}
+
+#[test]
+fn how_an_issuer_is_asked() {
+    let config = parse(&asked(json!({}))).unwrap();
+    assert_eq!(config.warnings, Vec::<String>::new());
+    let source = config.issuers[0].introspection.as_ref().unwrap();
+    let cluster = "auth".to_owned();
+    assert_eq!(source.endpoint, EndpointSource::Discovered { cluster });
+    assert_eq!(source.tokens, Tokens::Opaque);
+    assert_eq!(source.cache, Duration::from_secs(30));
+    assert!(source.require_audience);
+    assert_eq!(source.timeout, Duration::from_secs(5));
+    for (more, scopes, warning) in [
+        (
+            json!({"cluster": "auth"}),
+            json!([]),
+            "issuers[0].introspection.cluster: \"auth\" is also asked for metadata and keys",
+        ),
+        (
+            json!({"endpoint": "http://auth.internal:4445/introspect"}),
+            json!([]),
+            "issuers[0].introspection.endpoint: \"http://auth.internal:4445/introspect\" is not https",
+        ),
+        (
+            json!({"require_audience": false}),
+            json!(["mcp:read"]),
+            "resources[0].scopes: any token of \"https://auth.example.com\"",
+        ),
+    ] {
+        let mut config = asked(more);
+        config["resources"][0]["scopes"] = scopes;
+        let warnings = parse(&config).unwrap().warnings;
+        assert!(warnings[0].starts_with(warning), "{warnings:?}");
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+    }
+    let mut off = asked(json!({}));
+    off["enabled"] = json!(false);
+    assert_eq!(parse(&off).unwrap().introspection_sources().count(), 0);
 }

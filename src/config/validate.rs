@@ -3,6 +3,7 @@
 mod advice;
 mod checks;
 mod headers;
+mod introspection;
 mod issuer;
 mod operations;
 mod paths;

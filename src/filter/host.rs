@@ -14,8 +14,9 @@ use crate::gate::Edits;
 use crate::gate::reply::Reply;
 use crate::head::Head;
 use crate::jose::signature::host::HostCheck;
-use crate::keys::{Fetch, FetchOutcome, MAX_RESPONSE_BYTES, SharedEntry};
+use crate::keys::{FetchOutcome, MAX_RESPONSE_BYTES, SharedEntry};
 use crate::time::UnixNanos;
+use crate::url::HttpUrl;
 
 /// The host failed, or refused a call.
 #[derive(Debug)]
@@ -136,16 +137,21 @@ pub(super) fn tick_every(period: Duration) {
     }
 }
 
-/// Sends a fetch; the root must be the context that is called by the host.
-pub(super) fn dispatch(fetch: &Fetch) -> Result<u32> {
-    let path = match fetch.url.path_and_query() {
+/// Sends a GET, or a form by POST; the root must be the context that is called by the host.
+pub(super) fn dispatch(
+    cluster: &str,
+    url: &HttpUrl,
+    form: Option<&[u8]>,
+    timeout: Duration,
+) -> Result<u32> {
+    let path = match url.path_and_query() {
         "" => "/",
         path => path,
     };
-    let headers = vec![
-        (":method", "GET"),
-        (":scheme", fetch.url.scheme()),
-        (":authority", fetch.url.authority()),
+    let mut headers = vec![
+        (":method", if form.is_some() { "POST" } else { "GET" }),
+        (":scheme", url.scheme()),
+        (":authority", url.authority()),
         (":path", path),
         ("accept", "application/json"),
         (
@@ -153,7 +159,12 @@ pub(super) fn dispatch(fetch: &Fetch) -> Result<u32> {
             concat!("mcp-auth-filter/", env!("CARGO_PKG_VERSION")),
         ),
     ];
-    hostcalls::dispatch_http_call(&fetch.cluster, headers, None, Vec::new(), fetch.timeout)
+    let length = form.map(|form| form.len().to_string());
+    if let Some(length) = &length {
+        headers.push(("content-type", "application/x-www-form-urlencoded"));
+        headers.push(("content-length", length));
+    }
+    hostcalls::dispatch_http_call(cluster, headers, form, Vec::new(), timeout)
         .map_err(|_| HostError)
 }
 

@@ -6,6 +6,7 @@ use super::host;
 use crate::config::Config;
 use crate::gate::Decision;
 use crate::ids::{IssuerId, ResourceId};
+use crate::introspection;
 use crate::keys::{Event, KeyStatus};
 use crate::reason::Reason;
 use crate::sorted::SortedMap;
@@ -47,6 +48,10 @@ enum Series {
         issuer: Option<IssuerId>,
     },
     Fetches {
+        issuer: IssuerId,
+        result: &'static str,
+    },
+    Introspections {
         issuer: IssuerId,
         result: &'static str,
     },
@@ -152,6 +157,25 @@ impl Metrics {
         self.add(config, series, i64::try_from(by).unwrap_or(i64::MAX));
     }
 
+    pub(super) fn introspection_event(
+        &mut self,
+        config: &Config,
+        issuer: IssuerId,
+        event: &introspection::Event,
+    ) {
+        use introspection::Event;
+        let (result, by) = match event {
+            Event::Answered { active: true } => ("active", 1),
+            Event::Answered { active: false } => ("inactive", 1),
+            Event::Failed { error, .. } => (error.label(), 1),
+            Event::TurnedAway { questions } => ("turned_away", *questions),
+            Event::EndpointFailed { .. } => ("no_endpoint", 1),
+            Event::EndpointFound { .. } => return,
+        };
+        let series = Series::Introspections { issuer, result };
+        self.add(config, series, i64::try_from(by).unwrap_or(i64::MAX));
+    }
+
     pub(super) fn key_status(&mut self, config: &Config, issuer: IssuerId, status: KeyStatus) {
         let seconds = |status: KeyStatus| status.age.map(|age| age.as_secs());
         let before = self.status.get(issuer).copied();
@@ -207,6 +231,7 @@ impl Metrics {
             Series::Requests(_)
             | Series::Refused { .. }
             | Series::Fetches { .. }
+            | Series::Introspections { .. }
             | Series::SkippedKeys { .. }
             | Series::StaleUses { .. } => host::define_counter(&name),
             Series::Keys { .. } | Series::KeyAge { .. } | Series::Held | Series::HeldBodyBytes => {
@@ -245,6 +270,12 @@ impl Series {
             Self::Fetches { issuer: id, result } => {
                 format!(
                     "mcp_auth_key_fetches_total;issuer={};result={result}",
+                    issuer(id)
+                )
+            }
+            Self::Introspections { issuer: id, result } => {
+                format!(
+                    "mcp_auth_introspections_total;issuer={};result={result}",
                     issuer(id)
                 )
             }

@@ -14,10 +14,15 @@ use crate::time::UnixNanos;
 /// logs.
 const LINES: u32 = 100;
 
+/// The same of questions to issuers, which fail alike.
+const QUESTIONS: u32 = 10;
+
 pub(super) struct RefusalLog {
     /// Of clients: a flood of these does not hide that the filter itself lacks something.
     requests: Quota,
     outages: Quota,
+    /// Of questions to issuers that brought no answer.
+    questions: Quota,
 }
 
 impl RefusalLog {
@@ -25,6 +30,7 @@ impl RefusalLog {
         Self {
             requests: Quota::new(LINES),
             outages: Quota::new(LINES),
+            questions: Quota::new(QUESTIONS),
         }
     }
 
@@ -35,8 +41,13 @@ impl RefusalLog {
             return;
         }
         let (level, quota) = match refusal.reason.fault() {
-            // Whoever sends tokens with unknown keys chooses how many of these there are.
-            Fault::Outage if refusal.reason == Reason::KeyPending => {
+            // Whoever sends tokens that are unknown chooses how many of these there are.
+            Fault::Outage
+                if matches!(
+                    refusal.reason,
+                    Reason::KeyPending | Reason::IntrospectionUnavailable
+                ) =>
+            {
                 (Level::Info, &mut self.requests)
             }
             Fault::Outage => (Level::Warn, &mut self.outages),
@@ -63,11 +74,17 @@ impl RefusalLog {
         );
     }
 
+    /// Whether one more line may be written of a question that brought no answer.
+    pub(super) fn may_tell_question(&mut self) -> bool {
+        self.questions.take()
+    }
+
     pub(super) fn tick(&mut self, now: UnixNanos) {
         let quotas = [
             (Level::Info, &mut self.requests),
             (Level::Warn, &mut self.outages),
         ];
+        self.questions.handle_tick(now);
         for (level, quota) in quotas {
             if let Some(left_out) = quota.handle_tick(now) {
                 log!(

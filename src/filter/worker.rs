@@ -20,6 +20,7 @@ use crate::head::Head;
 use crate::held::{Due, Full, Held};
 use crate::ids::IssuerId;
 use crate::ids::StreamId;
+use crate::introspection::CallId;
 use crate::keys::KeySource;
 use crate::keys::{Command, Event, FetchId, FetchOutcome, Keys};
 use crate::reason::Reason;
@@ -54,6 +55,12 @@ pub(super) enum Phase {
     Untouched,
 }
 
+/// On whose behalf a call is under way.
+pub(super) enum CalledFor {
+    Keys(FetchId),
+    Introspection(CallId),
+}
+
 /// A request that waits, with what is needed to decide again.
 pub(super) struct HeldRequest {
     pub(super) route: Route,
@@ -69,12 +76,12 @@ pub(super) struct Worker {
     root: u32,
     pub(super) config: Config,
     needs_authority: bool,
-    trust: Trust,
-    held: Held<HeldRequest>,
+    pub(super) trust: Trust,
+    pub(super) held: Held<HeldRequest>,
     /// The host's token of each call under way.
-    calls: SortedMap<u32, FetchId>,
-    metrics: Metrics,
-    refusals: RefusalLog,
+    pub(super) calls: SortedMap<u32, CalledFor>,
+    pub(super) metrics: Metrics,
+    pub(super) refusals: RefusalLog,
     pub(super) reading: Readings,
     /// Whether the last tick had no room for all that was due.
     behind: bool,
@@ -173,6 +180,7 @@ impl Worker {
             return;
         };
         self.trust.keys.handle_tick(now);
+        self.trust.introspection.handle_tick(now);
         self.work(now);
         let left = self.settle(now, AT_ONCE);
         let left = self.end_bodies(now, left);
@@ -201,12 +209,16 @@ impl Worker {
 
     /// A call has ended. Called in the context of the root.
     pub(super) fn response(&mut self, call: u32, headers: usize, body_bytes: usize) {
-        let (Some(fetch), Some(now)) = (self.calls.remove(call), clock()) else {
+        let (Some(called_for), Some(now)) = (self.calls.remove(call), clock()) else {
             return;
         };
-        self.trust
-            .keys
-            .handle_response(fetch, host::fetch_outcome(headers, body_bytes), now);
+        let outcome = host::fetch_outcome(headers, body_bytes);
+        match called_for {
+            CalledFor::Keys(fetch) => self.trust.keys.handle_response(fetch, outcome, now),
+            CalledFor::Introspection(call) => {
+                self.trust.introspection.handle_response(call, outcome, now);
+            }
+        }
         self.work(now);
         self.plan(now);
     }
@@ -221,6 +233,7 @@ impl Worker {
         let behind = self.behind.then_some(now);
         let next = [
             self.trust.keys.poll_timeout(),
+            self.trust.introspection.poll_timeout(),
             self.held.poll_timeout(),
             probe,
             behind,
@@ -232,24 +245,25 @@ impl Worker {
         host::tick_every(wait.clamp(SHORTEST_TICK, LONGEST_TICK));
     }
 
-    /// Carries out what the keys want done.
+    /// Carries out what the keys and the introspection want done.
     fn work(&mut self, now: UnixNanos) {
+        self.work_for_introspection(now);
         while let Some(command) = self.trust.keys.next_command() {
             match command {
-                Command::Fetch(fetch) => match host::dispatch(&fetch) {
-                    Ok(call) => {
-                        self.calls.insert(call, fetch.id);
+                Command::Fetch(fetch) => {
+                    match host::dispatch(&fetch.cluster, &fetch.url, None, fetch.timeout) {
+                        Ok(call) => self.calls.insert(call, CalledFor::Keys(fetch.id)),
+                        Err(host::HostError) => {
+                            warn!(
+                                "keys: cluster {} cannot be called: is it configured and resolved?",
+                                escaped(&fetch.cluster)
+                            );
+                            self.trust
+                                .keys
+                                .handle_response(fetch.id, FetchOutcome::Failed, now);
+                        }
                     }
-                    Err(host::HostError) => {
-                        warn!(
-                            "keys: cluster {} cannot be called: is it configured and resolved?",
-                            escaped(&fetch.cluster)
-                        );
-                        self.trust
-                            .keys
-                            .handle_response(fetch.id, FetchOutcome::Failed, now);
-                    }
-                },
+                }
                 Command::ReadShared { entry, key } => {
                     let found = host::read_shared(&key);
                     self.trust.keys.handle_shared(entry, found, now);
@@ -263,7 +277,7 @@ impl Worker {
                     let written = host::write_shared(&key, &value, version);
                     self.trust.keys.handle_shared_written(entry, written, now);
                 }
-                Command::Wake(issuer) => self.held.wake(issuer),
+                Command::Wake(issuer) => self.held.wake(Awaited::Keys(issuer)),
                 Command::Report(issuer, event) => self.report(issuer, &event),
             }
         }
@@ -276,6 +290,7 @@ impl Worker {
         let left = most.saturating_sub(due.len());
         for Due {
             stream,
+            awaited,
             deadline,
             woken,
             request,
@@ -285,7 +300,7 @@ impl Worker {
                 if woken {
                     worker.decide(stream, request, Some((deadline, now)));
                 } else {
-                    worker.refuse_overdue(stream, &request, now);
+                    worker.refuse_overdue(stream, awaited, &request, now);
                 }
             });
         }
@@ -293,12 +308,22 @@ impl Worker {
         left
     }
 
-    fn refuse_overdue(&mut self, stream: StreamId, request: &HeldRequest, now: UnixNanos) {
+    fn refuse_overdue(
+        &mut self,
+        stream: StreamId,
+        awaited: Awaited,
+        request: &HeldRequest,
+        now: UnixNanos,
+    ) {
         let HeldRequest {
             route, head, phase, ..
         } = request;
         self.reading.remove(stream);
-        let decision = gate::refuse(&self.config, route, head, Reason::KeysUnavailable, now);
+        let reason = match awaited {
+            Awaited::Keys(_) => Reason::KeysUnavailable,
+            Awaited::Answer(..) => Reason::IntrospectionUnavailable,
+        };
+        let decision = gate::refuse(&self.config, route, head, reason, now);
         self.carry_out_later(decision, head, phase);
     }
 
@@ -321,9 +346,9 @@ impl Worker {
         if let Decision::ReadBody(pending) = decision {
             return self.read_body(stream, request, pending, now, again.is_some());
         }
-        if let Decision::Wait(Awaited::Keys(issuer)) = decision {
+        if let Decision::Wait(awaited) = decision {
             let deadline = again.map(|(deadline, _)| deadline);
-            return self.hold(stream, request, issuer, deadline, now);
+            return self.hold(stream, request, awaited, deadline, now);
         }
         self.reading.remove(stream);
         if let Decision::Allow(edits) = &mut decision {
@@ -343,19 +368,19 @@ impl Worker {
         &mut self,
         stream: StreamId,
         request: HeldRequest,
-        issuer: IssuerId,
+        awaited: Awaited,
         deadline: Option<UnixNanos>,
         now: UnixNanos,
     ) {
         let is_first = deadline.is_none() && !request.ends;
-        let deadline = deadline.unwrap_or_else(|| self.deadline(issuer, now));
+        let deadline = deadline.unwrap_or_else(|| self.deadline(awaited, now));
         let phase = Rc::clone(&request.phase);
         if gate::needs_body(&self.config, &request.route) {
             self.reading.begin(stream);
         } else if is_first && host::keep_body_back(stream.0, self.root).is_err() {
             return self.give_up(&phase);
         }
-        match self.held.hold(stream, issuer, deadline, request) {
+        match self.held.hold(stream, awaited, deadline, request) {
             Ok(()) => {
                 self.metrics.held(&self.config, self.held.len());
                 self.plan(now);
@@ -369,11 +394,17 @@ impl Worker {
         }
     }
 
-    fn deadline(&self, issuer: IssuerId, now: UnixNanos) -> UnixNanos {
-        match self.config.issuer(issuer).map(|issuer| &issuer.keys) {
-            Some(KeySource::Remote(remote)) => now.saturating_add(remote.timings.timeout),
-            Some(KeySource::Inline(_)) | None => now,
-        }
+    fn deadline(&self, awaited: Awaited, now: UnixNanos) -> UnixNanos {
+        let (Awaited::Keys(issuer) | Awaited::Answer(issuer, _)) = awaited;
+        let Some(issuer) = self.config.issuer(issuer) else {
+            return now;
+        };
+        let timeout = match (&issuer.keys, &issuer.introspection) {
+            (_, Some(source)) => source.timeout,
+            (KeySource::Remote(remote), None) => remote.timings.timeout,
+            (KeySource::Inline(_), None) => Duration::ZERO,
+        };
+        now.saturating_add(timeout)
     }
 
     /// Carries out a decision on a stream whose headers were paused.

@@ -88,8 +88,12 @@ impl Request<'_> {
                 self.refuse(refusal)
             }
             // Observing never delays a request.
-            NoCaller::Waits(Awaited::Keys(issuer)) if self.config.mode == Mode::Observe => {
-                self.refuse(self.not_judged(Reason::KeysUnavailable).by(issuer))
+            NoCaller::Waits(awaited) if self.config.mode == Mode::Observe => {
+                let (reason, issuer) = match awaited {
+                    Awaited::Keys(issuer) => (Reason::KeysUnavailable, issuer),
+                    Awaited::Answer(issuer, _) => (Reason::IntrospectionUnavailable, issuer),
+                };
+                self.refuse(self.not_judged(reason).by(issuer))
             }
             NoCaller::Waits(awaited) => Decision::Wait(awaited),
         }

@@ -22,7 +22,7 @@ impl Request<'_> {
         self.refuse(self.refusal(reason).told(expected, found))
     }
 
-    /// The refusal of a request that cannot wait for keys or for its body, or no longer.
+    /// The refusal of a request that cannot wait for its issuer or for its body, or no longer.
     #[cold]
     pub(super) fn not_judged(&self, reason: Reason) -> Box<Refusal> {
         let limits = &self.config.limits;
@@ -38,6 +38,8 @@ impl Request<'_> {
         } else if reason == Reason::BodyTimeout {
             let most = limits.body_time.as_secs();
             (format!("the end of the body within {most} s"), "none yet")
+        } else if reason == Reason::IntrospectionUnavailable {
+            ("an answer of the issuer".to_owned(), "none yet")
         } else {
             ("keys of the issuer".to_owned(), "none yet")
         };

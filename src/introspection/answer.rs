@@ -1,6 +1,7 @@
 //! The answer to a question (RFC 7662 §2.2): strict JSON in which `active` is `true` or `false`.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::json::Object;
 use crate::time::UnixNanos;
@@ -16,6 +17,13 @@ pub struct Answer {
     pub at: UnixNanos,
     /// Until when it holds for requests that come later.
     pub until: UnixNanos,
+}
+
+impl Answer {
+    /// The part of `validity` in which this answer holds.
+    pub(crate) fn bound(&self, validity: Range<UnixNanos>) -> Range<UnixNanos> {
+        validity.start.max(self.at)..validity.end.min(self.until)
+    }
 }
 
 /// Without the members: they are personal data as often as not.

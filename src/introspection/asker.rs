@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::answer::{Answer, Said, read};
 use super::ask_error::AskError;
+use super::digest::{TokenDigest, form};
 use super::endpoint::Endpoint;
 use super::memory::Memory;
-use super::question::{Question, form};
 use super::source::IntrospectionSource;
 use super::{CallId, Event, Outbox, Told};
 use crate::json::{Json, Object};
@@ -53,7 +53,7 @@ pub(super) struct Asker {
 }
 
 struct Open {
-    question: Question,
+    question: TokenDigest,
     form: Vec<u8>,
     /// Whether the token was active before.
     known: bool,
@@ -74,9 +74,9 @@ struct Refused {
 }
 
 impl Asker {
-    pub(super) fn new(source: &IntrospectionSource, now: UnixNanos) -> Self {
+    pub(super) fn new(source: &IntrospectionSource) -> Self {
         Self {
-            endpoint: Endpoint::new(source, now),
+            endpoint: Endpoint::new(source),
             source: source.clone(),
             open: Vec::new(),
             active: Memory::new(ACTIVE, ACTIVE_BYTES),
@@ -87,7 +87,7 @@ impl Asker {
     }
 
     pub(super) fn find(&mut self, token: &[u8], arrived: UnixNanos, now: UnixNanos) -> Told {
-        let question = Question::about(token);
+        let question = TokenDigest::of(token);
         let holds = |at, until| at <= now && (now < until || arrived <= at);
         let active = self.active.get(&question);
         if let Some(answer) = active.filter(|answer| holds(answer.at, answer.until)) {
@@ -284,7 +284,7 @@ impl Asker {
 
     fn fail(
         &mut self,
-        question: Question,
+        question: TokenDigest,
         error: AskError,
         now: UnixNanos,
         outbox: &mut Outbox<'_>,
@@ -302,7 +302,7 @@ impl Asker {
     }
 
     /// A failure is charged to its token alone: a client may be able to cause it.
-    fn remember_failure(&mut self, question: Question, now: UnixNanos, outbox: &mut Outbox<'_>) {
+    fn remember_failure(&mut self, question: TokenDigest, now: UnixNanos, outbox: &mut Outbox<'_>) {
         let refused = Refused {
             inactive: false,
             at: now,

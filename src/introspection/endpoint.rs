@@ -53,13 +53,15 @@ enum Work {
 }
 
 impl Endpoint {
-    pub(super) fn new(source: &IntrospectionSource, now: UnixNanos) -> Self {
+    pub(super) fn new(source: &IntrospectionSource) -> Self {
         let (url, search) = match &source.endpoint {
             EndpointSource::Configured(url) => (Some(url.clone()), None),
             EndpointSource::Discovered { cluster } => {
                 let search = Search {
                     cluster: cluster.clone(),
-                    work: Work::Idle { next: now },
+                    work: Work::Idle {
+                        next: UnixNanos::ZERO,
+                    },
                     failures: 0,
                     failed_at: None,
                     found_at: None,

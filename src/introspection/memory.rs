@@ -2,16 +2,16 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::question::Question;
+use super::digest::TokenDigest;
 
 /// What is remembered, and about how many bytes each takes.
 pub(super) struct Memory<V> {
     most: usize,
     most_bytes: usize,
     bytes: usize,
-    kept: HashMap<Question, Kept<V>>,
+    kept: HashMap<TokenDigest, Kept<V>>,
     /// In the order of their numbers. One that was replaced or removed is here until its turn.
-    order: VecDeque<(Question, u64)>,
+    order: VecDeque<(TokenDigest, u64)>,
     next: u64,
 }
 
@@ -33,11 +33,11 @@ impl<V> Memory<V> {
         }
     }
 
-    pub(super) fn get(&self, question: &Question) -> Option<&V> {
+    pub(super) fn get(&self, question: &TokenDigest) -> Option<&V> {
         self.kept.get(question).map(|kept| &kept.value)
     }
 
-    pub(super) fn insert(&mut self, question: Question, value: V, bytes: usize) {
+    pub(super) fn insert(&mut self, question: TokenDigest, value: V, bytes: usize) {
         self.remove(&question);
         self.next = self.next.wrapping_add(1);
         let kept = Kept {
@@ -64,7 +64,7 @@ impl<V> Memory<V> {
         }
     }
 
-    pub(super) fn remove(&mut self, question: &Question) {
+    pub(super) fn remove(&mut self, question: &TokenDigest) {
         if let Some(kept) = self.kept.remove(question) {
             self.bytes = self.bytes.saturating_sub(kept.bytes);
         }
@@ -90,7 +90,7 @@ mod tests {
             let mut memory = Memory::new(4, 100);
             let mut last: HashMap<u8, usize> = HashMap::new();
             for (inserts, name, bytes) in steps {
-                let question = Question::about(&[name]);
+                let question = TokenDigest::of(&[name]);
                 if inserts {
                     memory.insert(question, bytes, bytes);
                     last.insert(name, bytes);
@@ -103,7 +103,7 @@ mod tests {
                 prop_assert!(entries <= 4 && memory.order.len() <= 4 && held <= 100);
                 prop_assert_eq!(held, memory.kept.values().map(|kept| kept.bytes).sum::<usize>());
                 for name in 0..12 {
-                    if let Some(found) = memory.get(&Question::about(&[name])) {
+                    if let Some(found) = memory.get(&TokenDigest::of(&[name])) {
                         prop_assert_eq!(Some(found), last.get(&name));
                     }
                 }

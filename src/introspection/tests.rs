@@ -57,7 +57,7 @@ const INACTIVE: &str = r#"{"active":false}"#;
 struct World {
     machine: Introspection,
     now: UnixNanos,
-    woken: Vec<Question>,
+    woken: Vec<TokenDigest>,
     events: Vec<Event>,
 }
 
@@ -72,7 +72,7 @@ enum Seen {
 impl World {
     fn new(source: &IntrospectionSource) -> Self {
         Self {
-            machine: Introspection::new([Some(source)], START),
+            machine: Introspection::new([Some(source)]),
             now: START,
             woken: Vec::new(),
             events: Vec::new(),
@@ -88,7 +88,10 @@ impl World {
         while let Some(command) = self.machine.next_command() {
             match command {
                 Command::Call(call) => calls.push(call),
-                Command::Wake(question) => self.woken.push(question),
+                Command::Wake(issuer, question) => {
+                    assert_eq!(issuer, ISSUER);
+                    self.woken.push(question);
+                }
                 Command::Report(ISSUER, event) => self.events.push(event),
                 Command::Report(issuer, _) => panic!("{issuer:?} is nobody"),
             }
@@ -132,7 +135,7 @@ impl World {
             }
             Told::Inactive => Seen::Inactive,
             Told::Wait(question) => {
-                assert_eq!(question, Question::about(token.as_bytes()));
+                assert_eq!(question, TokenDigest::of(token.as_bytes()));
                 Seen::Wait
             }
             Told::Unavailable { retry_after } => {
@@ -153,7 +156,7 @@ impl World {
         while let Some(call) = calls.pop() {
             calls = self.answer(&call, outcome.clone());
         }
-        assert_eq!(self.woken.pop(), Some(Question::about(token.as_bytes())));
+        assert_eq!(self.woken.pop(), Some(TokenDigest::of(token.as_bytes())));
         self.find_since(token, arrived)
     }
 }
@@ -181,7 +184,7 @@ fn one_question_for_all_who_send_a_token() {
     assert_eq!(world.find("a+b"), Seen::Wait);
     assert_eq!(world.tick(), []);
     assert_eq!(world.answer(&call, says(ACTIVE)), []);
-    assert_eq!(world.woken, [Question::about(b"a+b")]);
+    assert_eq!(world.woken, [TokenDigest::of(b"a+b")]);
     assert_eq!(world.events, [Event::Answered { active: true }]);
     assert_eq!(world.find_since("a+b", arrived), Seen::Active);
     world.pass(CACHE * 1000 - 1);
@@ -332,7 +335,7 @@ fn a_lost_callback_ends_a_question() {
     assert_eq!(world.machine.poll_timeout(), Some(lost_at));
     world.now = lost_at;
     world.tick();
-    assert_eq!(world.woken, [Question::about(b"a")]);
+    assert_eq!(world.woken, [TokenDigest::of(b"a")]);
     assert_eq!(world.find_since("a", arrived), Seen::Unavailable);
     assert_eq!(world.answer(&call, says(ACTIVE)), []);
     assert_eq!(world.find_since("a", arrived), Seen::Unavailable);
@@ -409,7 +412,7 @@ fn metadata(members: &str) -> FetchOutcome {
 #[test]
 fn the_endpoint_is_in_whichever_document_names_it() {
     let mut world = World::new(&discovered());
-    assert_eq!(world.machine.poll_timeout(), Some(START));
+    assert_eq!(world.machine.poll_timeout(), Some(UnixNanos::ZERO));
     let call = world.only_call();
     assert_eq!((call.cluster.as_str(), &call.form), ("auth", &None));
     let arrived = world.now;
@@ -460,7 +463,7 @@ fn an_endpoint_that_cannot_be_found_or_used() {
             assert_eq!(call.form, None, "nothing is asked");
             calls = world.answer(&call, document.clone());
         }
-        assert_eq!(world.woken, [Question::about(b"a")]);
+        assert_eq!(world.woken, [TokenDigest::of(b"a")]);
         assert_eq!(world.find_since("a", arrived), Seen::Unavailable);
         let told = world.events.iter().find_map(|event| match event {
             Event::EndpointFailed { error, .. } => Some(error.to_string()),
@@ -498,7 +501,7 @@ fn an_endpoint_that_has_moved_is_looked_for() {
 
 #[test]
 fn who_is_not_asked_knows_nothing() {
-    let mut machine = Introspection::new([None, Some(&source())], START);
+    let mut machine = Introspection::new([None, Some(&source())]);
     for issuer in [IssuerId(0), IssuerId(7)] {
         let told = machine.find(issuer, b"token", START, START);
         assert!(matches!(told, Told::Unavailable { .. }));
@@ -601,7 +604,7 @@ proptest! {
                 prop_assert_eq!(distinct.len(), under_way.len());
             }
             for question in std::mem::take(&mut world.woken) {
-                waiting.retain(|name, _| Question::about(format!("token{name:02}").as_bytes()) != question);
+                waiting.retain(|name, _| TokenDigest::of(format!("token{name:02}").as_bytes()) != question);
             }
             if let Some(due) = world.machine.poll_timeout() {
                 prop_assert!(due > world.now || due == UnixNanos::ZERO);

@@ -86,6 +86,14 @@ impl Header {
     }
 }
 
+/// Whether it has the form of a JWT, malformed or not: three parts, the first of them the base64url
+/// of a JSON object.
+pub(crate) fn is_jwt(token: &[u8]) -> bool {
+    let mut parts = token.split(|byte| *byte == b'.');
+    let header = parts.next().unwrap_or_default();
+    parts.count() == 2 && decode_object(header).is_ok()
+}
+
 /// What stands before and behind the last dot.
 fn split_last(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let dot = memchr::memrchr(b'.', text)?;

@@ -34,6 +34,33 @@ impl Object {
         find(Json::new(&self.text), &self.members, name)
     }
 
+    /// This object, with those members of `other` behind its own that it lacks, or that are `null`
+    /// in it.
+    pub(crate) fn over(&self, other: &Self) -> Option<Self> {
+        let has = |name: &str| self.get(name).is_some_and(|value| !value.is_null());
+        let own = self.written().filter(|(_, value)| *value != "null");
+        let others = other.written().filter(|(name, _)| !has(name));
+        let mut text = String::from("{");
+        for (at, (name, value)) in own.chain(others).enumerate() {
+            if at > 0 {
+                text.push(',');
+            }
+            text.push_str(&serde_json::to_string(name).ok()?);
+            text.push(':');
+            text.push_str(value);
+        }
+        text.push('}');
+        Self::parse(text.into_bytes())
+    }
+
+    /// The members in order, their values as they are written.
+    fn written(&self) -> impl Iterator<Item = (&str, &str)> {
+        let members = self.members.iter();
+        members.filter_map(|(name, value)| {
+            Some((name.read(&self.text), self.text.get(value.clone())?))
+        })
+    }
+
     /// About how much memory it takes.
     pub(crate) fn bytes(&self) -> usize {
         let each = size_of::<Member>().saturating_mul(self.members.capacity());

@@ -31,30 +31,49 @@ pub struct Claims {
     expires_at: UnixNanos,
     not_before: Option<UnixNanos>,
     issued_at: Option<UnixNanos>,
+    /// Where they are an answer of introspection.
+    answer: Option<AnswerTerms>,
+}
+
+/// What an answer of introspection (RFC 7662 §2.2) may leave out.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerTerms {
+    /// When a token ends whose `exp` it does not name.
+    pub ends: UnixNanos,
+    /// Whether it must have an `aud`. Without one it is for nobody otherwise.
+    pub require_audience: bool,
 }
 
 impl Claims {
     /// From the members of a payload; [`Reason::ClaimsMalformed`] for what is wrong with one.
     pub(super) fn from_object(members: Object) -> Result<Self, Reason> {
-        Self::from_members(members).map_err(|_| Reason::ClaimsMalformed)
+        Self::from_members(members, None).map_err(|_| Reason::ClaimsMalformed)
+    }
+
+    /// From the members of an answer of introspection, of which `iss` must be one; the name of the
+    /// claim at fault otherwise.
+    pub(crate) fn from_answer(members: Object, terms: AnswerTerms) -> Result<Self, &'static str> {
+        Self::from_members(members, Some(terms))
     }
 
     /// The first claim that makes a token [`Reason::ClaimsMalformed`].
     pub(super) fn malformed(members: Object) -> Option<&'static str> {
-        Self::from_members(members).err()
+        Self::from_members(members, None).err()
     }
 
     /// The error is the name of the claim at fault.
-    fn from_members(members: Object) -> Result<Self, &'static str> {
+    fn from_members(members: Object, answer: Option<AnswerTerms>) -> Result<Self, &'static str> {
         let issuer = members.get("iss").and_then(Json::place).ok_or("iss")?;
-        let audiences = members.get("aud").and_then(places).ok_or("aud")?;
-        if audiences.is_empty() {
+        let audiences = match answer {
+            None => members.get("aud").and_then(places).ok_or("aud")?,
+            Some(_) => optional(&members, "aud", places)?.unwrap_or_default(),
+        };
+        if audiences.is_empty() && answer.is_none() {
             return Err("aud");
         }
         // Rounded so that a fraction of a second never lengthens the life of a token.
-        let expires_at = members
-            .get("exp")
-            .and_then(|value| numeric_date(value, f64::floor))
+        let expires_at = optional(&members, "exp", |value| numeric_date(value, f64::floor))?
+            .or(answer.map(|terms| terms.ends))
             .ok_or("exp")?;
         let not_before = optional(&members, "nbf", |value| numeric_date(value, f64::ceil))?;
         let issued_at = optional(&members, "iat", |value| numeric_date(value, f64::floor))?;
@@ -77,7 +96,13 @@ impl Claims {
             expires_at,
             not_before,
             issued_at,
+            answer,
         })
+    }
+
+    /// All members.
+    pub(crate) fn members(&self) -> &Object {
+        &self.members
     }
 
     /// `iss`, byte for byte.
@@ -85,7 +110,7 @@ impl Claims {
         self.members.read(&self.issuer)
     }
 
-    /// `aud`: one or more.
+    /// `aud`: one or more, but for answers.
     pub fn audiences(&self) -> impl Iterator<Item = &str> {
         self.audiences.iter().map(|text| self.members.read(text))
     }
@@ -145,8 +170,12 @@ impl Claims {
         }
     }
 
-    /// `aud` has one of these.
+    /// `aud` has one of these, or need not be there and is not.
     pub(super) fn is_for(&self, audiences: &[impl AsRef<str>]) -> bool {
+        let is_waived = self.answer.is_some_and(|terms| !terms.require_audience);
+        if is_waived && self.audiences.is_empty() {
+            return true;
+        }
         self.audiences().any(|found| {
             audiences
                 .iter()
@@ -201,8 +230,25 @@ impl Claims {
 
     /// Whoever sends it needs to prove no key besides. Any `cnf` binds (RFC 7800 §3.1): members that
     /// are not known here bind to what cannot be proved here, and none at all to nobody knows what.
+    ///
+    /// An answer may say so by its `token_type` alone: who knows no such type must not use the token
+    /// (RFC 6749 §7.1).
     pub(super) fn is_bearer(&self) -> bool {
-        self.members.get("cnf").is_none_or(Json::is_null)
+        let is_bound = self.answer.is_some() && self.other_token_type().is_some();
+        !is_bound && self.members.get("cnf").is_none_or(Json::is_null)
+    }
+
+    /// A `token_type` that is neither Bearer nor a name of access tokens.
+    pub(crate) fn other_token_type(&self) -> Option<Cow<'_, str>> {
+        let name = self.string("token_type")?;
+        let known = ["bearer", "access", "jwt"];
+        let lower = name.to_ascii_lowercase();
+        (!name.is_empty() && !known.iter().any(|known| lower.contains(known))).then_some(name)
+    }
+
+    /// Whether they are an answer of introspection.
+    pub(super) fn is_answer(&self) -> bool {
+        self.answer.is_some()
     }
 }
 

@@ -11,15 +11,28 @@ use super::claims::Claims;
 /// Where issuers say it: Cognito and Hydra, Keycloak, and libraries of Node.js and Python.
 const CLAIMS: [&str; 5] = ["token_use", "typ", "tokenType", "token_type", "type"];
 
+/// Where Hydra and Dex say it in their answers.
+const USE: &str = "token_use";
+
 /// Letters in a row that no name of an access token has.
 const TELLTALES: [&str; 3] = ["refresh", "offline", "logout"];
 
 impl Claims {
     /// The first claim that says it is no token for access, if one does.
+    ///
+    /// In answers of introspection a `token_use` must say that it is one: servers call refresh
+    /// tokens active as well, with the same `aud` and `scope`.
     pub fn other_purpose(&self) -> Option<&'static str> {
+        let says_another = |name: &str| self.texts(name).iter().any(|text| names_another(text));
+        let is_used_otherwise = || {
+            let uses = self.texts(USE);
+            uses.iter()
+                .any(|text| !text.to_ascii_lowercase().contains("access"))
+        };
         CLAIMS
             .into_iter()
-            .find(|name| self.texts(name).iter().any(|text| names_another(text)))
+            .find(|name| says_another(name))
+            .or_else(|| (self.is_answer() && is_used_otherwise()).then_some(USE))
     }
 }
 

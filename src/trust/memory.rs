@@ -38,6 +38,8 @@ pub(super) struct Memory {
 pub(super) enum Grounds {
     /// This key of the caller's issuer.
     Key(KeyId),
+    /// An answer of the caller's issuer, which ends with the verdict.
+    Answer,
 }
 
 /// A token that was verified, and is right for its resource but for its scopes.
@@ -97,11 +99,11 @@ impl Memory {
         now: UnixNanos,
     ) -> Option<Rc<Caller>> {
         let known = self.verified.get(key)?;
-        let holds = match known.grounds {
-            Grounds::Key(id) => {
-                known.validity.contains(&now) && keys.trusts(known.caller.issuer, id, now)
-            }
-        };
+        let holds = known.validity.contains(&now)
+            && match known.grounds {
+                Grounds::Key(id) => keys.trusts(known.caller.issuer, id, now),
+                Grounds::Answer => true,
+            };
         if holds {
             return Some(Rc::clone(&known.caller));
         }
@@ -116,6 +118,9 @@ impl Memory {
         validity: Range<UnixNanos>,
         caller: &Rc<Caller>,
     ) {
+        if validity.is_empty() {
+            return;
+        }
         let known = Verified {
             grounds,
             validity,

@@ -119,28 +119,36 @@ impl Question<'_> {
     pub(super) fn failed(
         &self,
         check: Check,
-        token: &UnverifiedToken<'_>,
+        claims: &Claims,
+        token: Option<&UnverifiedToken<'_>>,
         id: IssuerId,
         issuer: &Issuer,
         audiences: &[Cow<'_, str>],
     ) -> Rejection {
-        let (policy, claims) = (&issuer.policy, token.unverified_claims());
+        let policy = &issuer.policy;
         let (expected, found) = match check {
             Check::Issuer => (policy.issuer.clone(), escaped(claims.issuer())),
             Check::Type => {
-                let found = token.unverified_type().map_or("absent".to_owned(), escaped);
+                let found = token.and_then(UnverifiedToken::unverified_type);
+                let found = found.map_or("absent".to_owned(), escaped);
                 (types(policy), found)
             }
             Check::Purpose => ("an access token".to_owned(), purpose(claims)),
             Check::Algorithm => {
                 let allowed = policy.algorithms.iter().map(|alg| alg.name());
                 let allowed: Vec<&str> = allowed.collect();
-                (allowed.join(" "), token.algorithm().name().to_owned())
+                let found = token.map_or("absent", |token| token.algorithm().name());
+                (allowed.join(" "), found.to_owned())
             }
             Check::Audience => {
-                let found = token.unverified_audiences().take(SHOWN).map(escaped);
+                let found = claims.audiences().take(SHOWN).map(escaped);
                 let found: Vec<String> = found.collect();
-                (audiences.join(" "), found.join(" "))
+                let found = if found.is_empty() {
+                    "absent".to_owned()
+                } else {
+                    found.join(" ")
+                };
+                (audiences.join(" "), found)
             }
             Check::Expiry => self.time(
                 "exp after",
@@ -197,7 +205,9 @@ fn lifetime(claims: &Claims, policy: &TokenPolicy) -> (String, String) {
 fn binding(claims: &Claims) -> String {
     let names = claims.confirmations().into_iter().take(SHOWN);
     let names: Vec<String> = names.map(|name| escaped(&name)).collect();
-    if names.is_empty() {
+    if let (true, Some(other)) = (names.is_empty(), claims.other_token_type()) {
+        format!("token_type {}", escaped(&other))
+    } else if names.is_empty() {
         "an empty cnf".to_owned()
     } else {
         format!("cnf {}", names.join(" "))

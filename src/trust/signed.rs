@@ -25,12 +25,21 @@ impl Trust {
         if let Some(forged) = self.recall_forged(question) {
             return Err(self.unverified(&forged, question.now));
         }
-        let (token, id, issuer) = question.read(token)?;
-        let validity = token.unverified_claims().validity(&issuer.policy);
-        let token = self.verify(question, token, id, validity.end)?;
-        let caller = question.caller(token.claims(), id);
+        let (read, id, issuer) = question.read(token)?;
+        let mut validity = read.unverified_claims().validity(&issuer.policy);
+        let verified = self.verify(question, read, id, validity.end)?;
+        let mut claims = verified.claims();
+        // Nobody is asked about a token that the issuer did not sign.
+        let answered;
+        if let Some(asked) = question.asked_as_well(id) {
+            let answer = self.ask(question, token, id)?;
+            answered = question.answered(&answer, Some(claims), &asked)?;
+            claims = &answered;
+            validity = answer.bound(validity);
+        }
+        let caller = question.caller(claims, id);
         if let Some(key) = question.key {
-            let grounds = Grounds::Key(token.key());
+            let grounds = Grounds::Key(verified.key());
             self.memory.remember(key, grounds, validity, &caller);
         }
         Ok(caller)

@@ -14,10 +14,11 @@ use mcp_auth_filter::config::Config;
 use mcp_auth_filter::gate::reply::Reply;
 use mcp_auth_filter::gate::{self, Body, Decision, Edits, Refusal};
 use mcp_auth_filter::ids::IssuerId;
+use mcp_auth_filter::introspection::{self, EndpointSource, Introspection};
 use mcp_auth_filter::jose::jwk::KeySet;
 use mcp_auth_filter::jose::signature::Portable;
 use mcp_auth_filter::keys::KeySource;
-use mcp_auth_filter::keys::{Keys, MAX_RESPONSE_BYTES};
+use mcp_auth_filter::keys::{FetchOutcome, Keys, MAX_RESPONSE_BYTES};
 use mcp_auth_filter::reason::Reason;
 use mcp_auth_filter::resource::Route;
 use mcp_auth_filter::time::UnixNanos;
@@ -68,6 +69,9 @@ pub(crate) struct Args {
     /// The JWK set of the token's issuer, a JSON file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     jwks: Option<PathBuf>,
+    /// The issuer's answer to the question about the token (RFC 7662), a JSON file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    introspection: Option<PathBuf>,
     /// The issuer whose key set --jwks is, and whose rules a token of no accepted issuer is shown by
     #[arg(long, value_name = "ISSUER")]
     issuer: Option<String>,
@@ -86,6 +90,8 @@ struct Explanation<'a> {
     request: &'a Request,
     route: Route,
     body: Option<Vec<u8>>,
+    /// What the issuer says of the token.
+    answer: Option<Vec<u8>>,
     now: UnixNanos,
     /// The file that the keys are from, for a configuration that fetches them.
     keys_from: Option<&'a Path>,
@@ -133,11 +139,13 @@ pub(crate) fn run(args: Args) -> Result<Outcome, Failure> {
         out.push_str(&use_keys(&mut config, of, path, &bytes)?);
         keys_from = of.map(|_| path.as_path());
     }
+    ask_nowhere(&mut config);
     let explanation = Explanation {
         route: request.route(&config),
         config: &config,
         request: &request,
         body: args.body.as_deref().map(read_file).transpose()?,
+        answer: args.introspection.as_deref().map(read_file).transpose()?,
         now: at,
         keys_from,
         issuer,
@@ -198,6 +206,30 @@ fn use_keys(
     Ok(notes)
 }
 
+/// Makes issuers be asked at a place that is known, for no metadata can be fetched here.
+fn ask_nowhere(config: &mut Config) {
+    for issuer in &mut config.issuers {
+        if let Some(source) = &mut issuer.introspection {
+            source.endpoint = EndpointSource::Configured(source.issuer.clone());
+        }
+    }
+}
+
+/// Lets the issuer that is asked have said this.
+fn answer_question(introspection: &mut Introspection, answer: &[u8], now: UnixNanos) {
+    introspection.handle_tick(now);
+    while let Some(command) = introspection.next_command() {
+        if let introspection::Command::Call(call) = command {
+            let outcome = FetchOutcome::Response {
+                status: 200,
+                cache_control: Vec::new(),
+                body: answer.to_vec(),
+            };
+            introspection.handle_response(call.id, outcome, now);
+        }
+    }
+}
+
 impl Explanation<'_> {
     /// Writes everything; whether the request is refused.
     fn write(&self, out: &mut String) -> Result<bool, fmt::Error> {
@@ -212,7 +244,18 @@ impl Explanation<'_> {
             self.now,
             self.now,
         );
-        let unverified = matches!(decision, Decision::Wait(_));
+        if let (Decision::Wait(Awaited::Answer(..)), Some(answer)) = (&decision, &self.answer) {
+            answer_question(&mut trust.introspection, answer, self.now);
+            decision = gate::decide(
+                self.config,
+                &self.route,
+                head,
+                &mut trust,
+                self.now,
+                self.now,
+            );
+        }
+        let unverified = matches!(decision, Decision::Wait(Awaited::Keys(_)));
         if unverified {
             decision = gate::decide_unverified(self.config, &self.route, head, self.now);
         }
@@ -333,6 +376,15 @@ impl Explanation<'_> {
                 writeln!(
                     out,
                     "The token is good. Whether it is enough depends on the body: give it with --body."
+                )
+            }
+            Decision::Wait(Awaited::Answer(id, _)) => {
+                let name = self.config.issuer(*id).map(|issuer| &issuer.policy.issuer);
+                let name = name.map_or("the issuer", String::as_str);
+                writeln!(
+                    out,
+                    "Held until {} has answered the question about its token (give a saved answer with --introspection).",
+                    show::line(name)
                 )
             }
             Decision::Wait(Awaited::Keys(id)) => {

@@ -32,6 +32,10 @@ fn full() -> Value {
                     "refresh_seconds": 300, "timeout_seconds": 3,
                     "unknown_key_cooldown_seconds": 10, "max_stale_seconds": 7200,
                 },
+                "introspection": {
+                    "cluster": "introspection", "endpoint": "https://auth.example.com/introspect",
+                    "tokens": "all", "cache_seconds": 60, "require_audience": true,
+                },
             },
             {"issuer": "https://b.example", "jwks": one_key()},
         ],

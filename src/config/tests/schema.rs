@@ -7,7 +7,7 @@ use super::*;
 use crate::testing;
 
 /// What JSON Schema has no words for: relations between values, and what a key is.
-const NOT_EXPRESSIBLE: [(&str, &str); 10] = [
+const NOT_EXPRESSIBLE: [(&str, &str); 12] = [
     ("issuers[0].jwks_uri", "an https URL"),
     ("issuers[1].issuer", "not in the list yet"),
     ("resources[0].resource", "a plain path"),
@@ -24,6 +24,8 @@ const NOT_EXPRESSIBLE: [(&str, &str); 10] = [
         "limits.held_body_bytes",
         "at least as much as limits.body_bytes",
     ),
+    ("resources[0].issuers", "at most one with `introspection`"),
+    ("resources[0].scopes", "at least one scope"),
 ];
 
 struct Schema {
@@ -129,6 +131,7 @@ fn null_stands_for_absence_where_the_parser_takes_it_so() {
     for (of, at) in [
         ("Issuer", "/issuers/0"),
         ("KeyTimings", "/issuers/0/keys"),
+        ("Introspection", "/issuers/0/introspection"),
         ("Resource", "/resources/0"),
         ("Limits", "/limits"),
     ] {
@@ -136,6 +139,7 @@ fn null_stands_for_absence_where_the_parser_takes_it_so() {
         for name in members.keys() {
             let mut config = with("/limits", json!({}));
             config["issuers"][0]["keys"] = json!({});
+            config["issuers"][0]["introspection"] = json!({"cluster": "introspection"});
             config.pointer_mut(at).unwrap()[name] = json!(null);
             let (parsed, checked) = (parse(&config), schema.check(&config));
             assert_eq!(
@@ -151,7 +155,13 @@ fn null_stands_for_absence_where_the_parser_takes_it_so() {
 fn every_field_is_described_and_has_its_default_and_bounds() {
     let document = Config::schema();
     let mut fields = document["properties"].as_object().unwrap().clone();
-    for of in ["Issuer", "KeyTimings", "Resource", "Limits"] {
+    for of in [
+        "Issuer",
+        "KeyTimings",
+        "Introspection",
+        "Resource",
+        "Limits",
+    ] {
         fields.extend(
             document["$defs"][of]["properties"]
                 .as_object()

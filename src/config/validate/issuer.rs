@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::checks::{Result, not_empty, seconds, url, value, warn, within};
+use super::introspection::introspection;
 use crate::config::Issuer;
 use crate::config::document::{self, MAX_TOKEN_LIFETIME};
 use crate::config::words::{quoted, quoted_url};
@@ -32,7 +33,12 @@ pub(super) fn issuer(
 ) -> Result<Issuer> {
     let name = |name: &str| format!("{field}.{name}");
     let url = identifier(&name("issuer"), &written.issuer, warnings)?;
-    let keys = keys(field, &written, url, warnings)?;
+    let keys = keys(field, &written, url.clone(), warnings)?;
+    let introspection = written
+        .introspection
+        .as_ref()
+        .map(|asked| introspection(&name("introspection"), asked, &written, url, warnings))
+        .transpose()?;
     let audiences = written
         .audiences
         .map(|list| audiences(&name("audiences"), list))
@@ -62,6 +68,7 @@ pub(super) fn issuer(
         audiences,
         keys,
         mirrors_metadata: written.authorization_server_metadata,
+        introspection,
     })
 }
 
@@ -107,6 +114,11 @@ fn keys(
             "both `jwks` and `cluster`",
             "one of them: inline keys, or a cluster to fetch them from",
         )),
+        // No JWT of such an issuer is good: it has no key.
+        (None, None) if written.introspection.is_some() => {
+            nothing_to_fetch(field, written, warnings)?;
+            Ok(KeySource::Inline(KeySet::default()))
+        }
         (None, None) => Err(value(
             &name("cluster"),
             "neither `cluster` nor `jwks`",
@@ -163,7 +175,7 @@ fn nothing_to_fetch(
             "a `cluster` to fetch the metadata from",
         ));
     }
-    if written.keys.has_any() {
+    if written.keys.has_any() && written.introspection.is_none() {
         let text = "it does nothing beside `jwks`: inline keys are never fetched";
         warn(warnings, &format!("{field}.keys"), text);
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::checks::{Result, claim_path, scopes, url, value, warn};
 use super::headers::identity_headers;
 use super::operations::operations;
-use super::{advice, paths};
+use super::{advice, introspection, paths};
 use crate::claim::{CallerFact, ClaimRule};
 use crate::config::Issuer;
 use crate::config::document;
@@ -42,6 +42,7 @@ pub(super) fn resource(
     let variables: Vec<&str> = place.pattern.variables().collect();
     let ids = issuer_ids(&name("issuers"), written.issuers.as_deref(), issuers)?;
     let scope_hierarchy = scope_rules(field, &written, warnings)?;
+    introspection::of_resource(field, &written.scopes, &ids, issuers, warnings)?;
     let metadata = metadata(field, &written, &place, &ids, issuers)?;
     let hosts = hosts(&name("hosts"), written.hosts)?;
     advice::own_host(&name("hosts"), &hosts, &place.url, warnings);

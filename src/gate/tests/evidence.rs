@@ -257,6 +257,7 @@ fn by_the_rest() -> Vec<Told> {
         refused(Reason::KeysUnavailable),
         refused(Reason::KeysStale),
         refused(Reason::KeyPending),
+        refused(Reason::IntrospectionUnavailable),
         refused(Reason::TooManyWaiting),
         refused(Reason::NoRoomForBody),
         refused(Reason::BodyTimeout),
@@ -280,6 +281,8 @@ fn every_refusal_says_what_was_found() {
     }
     // How every login begins is not logged, and where the host fails there is nothing to tell.
     seen.extend([Reason::CredentialsMissing, Reason::Internal]);
+    // Tried with what an issuer says of tokens, by the tests of `trust`.
+    seen.push(Reason::TokenInactive);
     for reason in Reason::ALL {
         assert!(seen.contains(reason), "{reason:?} is not tried");
     }

@@ -1,24 +1,24 @@
-//! A question about one token (RFC 7662 §2.1), and the name under which it is remembered.
+//! The name under which a token is remembered that its issuer is asked about, and the question
+//! (RFC 7662 §2.1).
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// Names the token that a question is about, without being it: its SHA-256.
+/// The SHA-256 of a token: names it without being it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Question([u8; 32]);
+pub struct TokenDigest([u8; 32]);
 
-impl Question {
-    /// The question about this token.
-    pub(crate) fn about(token: &[u8]) -> Self {
+impl TokenDigest {
+    pub(crate) fn of(token: &[u8]) -> Self {
         Self(Sha256::digest(token).into())
     }
 }
 
 /// Without the hash: a short token could be found by it.
-impl fmt::Debug for Question {
+impl fmt::Debug for TokenDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Question").finish_non_exhaustive()
+        f.debug_struct("TokenDigest").finish_non_exhaustive()
     }
 }
 
@@ -57,8 +57,8 @@ mod tests {
 
     #[test]
     fn its_name_does_not_show() {
-        let shown = format!("{:?}", Question::about(b"secret"));
-        assert_eq!(shown, "Question { .. }");
-        assert_ne!(Question::about(b"secret"), Question::about(b"secret="));
+        let shown = format!("{:?}", TokenDigest::of(b"secret"));
+        assert_eq!(shown, "TokenDigest { .. }");
+        assert_ne!(TokenDigest::of(b"secret"), TokenDigest::of(b"secret="));
     }
 }
