@@ -9,18 +9,19 @@ from __future__ import annotations
 import itertools
 import os
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from support import certificates, tokens, volley
+from support.control_planes import HOST, Parts, Server, bootstrap
 from support.example import FOLDER, Running, adapted, started
 from support.key_server import KeyServer
 from support.ports import ReservedPort
 from support.recorder import Recorder
-from support.spellings import spellings
-from test_deployments import DEPLOYMENTS, ISSUER, Parts, Server, modules
+from support.unasked import nothing_reaches
+from test_deployments import DEPLOYMENTS, ISSUER, gateway_at, modules
 
 __all__ = ["modules"]
 
@@ -32,34 +33,6 @@ PLAIN = {
     ),
     "envoy.yaml": ("mcp-server, port_value: 3000", "auth.example.com, port_value: 443", 8443),
 }  # fmt: skip
-WELL_KNOWN = "/.well-known/oauth-protected-resource"
-TARGETS = [
-    "/", "/mcp", "/mcp/", "/mcp/sub", "/mcp?x=1", "/mcpx", "/mcp-x", "/mcp.x", "/MCP", "/Mcp/x", "/x", "/x/mcp",
-    "/health", "/healthz", "/sse", "/messages", "/message?sessionId=1", "/favicon.ico", "/index.php/mcp",
-    "/mcp-auth-keys", "//mcp", "/./mcp", "/x/../mcp", "/mcp/..", "/mcp/../x", "/mcp;x", "/;x/mcp", "/%6dcp",
-    "/%2fmcp", "/mcp%2f..", "/mcp%00", "/mcp%20", "/mcp#x", "*", "/*", f"{WELL_KNOWN}", f"{WELL_KNOWN}/mcp",
-    f"{WELL_KNOWN}/", f"{WELL_KNOWN}/x", f"{WELL_KNOWN}x", f"{WELL_KNOWN}/mcp/x", f"{WELL_KNOWN}/mcp;x",
-    "/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/mcp",
-    "/.well-known/openid-configuration", "/.well-known/security.txt", "http://mcp.example.com/mcp",
-    "http://mcp.example.com/", "http://other.example/mcp", "http://other.example/x",
-]  # fmt: skip
-COUNT = 200
-METHODS = ("GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "MKCOL")
-HOSTS = ("mcp.example.com", "localhost:8080", "other.example", "mcp.example.com:443", "127.0.0.1")
-HEADERS = [("origin", "https://app.example"), ("access-control-request-method", "POST")]
-
-
-def requests() -> list[bytes]:
-    more = COUNT - len(TARGETS)
-    targets = [one.encode() for one in TARGETS] + spellings(more)
-    made = [
-        volley.request(target, method, host, headers)
-        for target, method, host, headers in itertools.product(
-            targets, METHODS, HOSTS, ([], HEADERS)
-        )
-    ]
-    # All of the first target's, a sixth of the rest: each target, method and host among them.
-    return made[: len(METHODS) * len(HOSTS) * 2] + made[::6]
 
 
 @contextmanager
@@ -83,18 +56,6 @@ def plain(name: str, directory: Path, server: Recorder, refused: int) -> Iterato
         yield envoy
 
 
-def nothing_reaches(server: Recorder, connect: volley.Connect) -> None:
-    sent = requests()
-    answers = volley.volley(connect, sent)
-    arrived = [one.line for one in server.everything()]
-    by_status: dict[int, int] = {}
-    for one in answers:
-        by_status[one.status] = by_status.get(one.status, 0) + 1
-    print(f"{len(sent)} requests, {COUNT} targets: {by_status}, {len(arrived)} reached the server")
-    assert not arrived
-    assert by_status.get(401)
-
-
 @pytest.mark.parametrize("name", PLAIN)
 def test_nothing_reaches_it_behind_envoys_examples(name: str, tmp_path: Path) -> None:
     if name == "observability/tracing.yaml" and "MCP_AUTH_ENVOY" in os.environ:
@@ -115,7 +76,6 @@ def test_nothing_reaches_it_behind_envoys_examples(name: str, tmp_path: Path) ->
 def test_nothing_reaches_it_behind_a_control_planes(
     name: str, wasm: Path, modules: int, tmp_path: Path
 ) -> None:
-    make: Callable[[Parts], str] = DEPLOYMENTS[name]
     with ExitStack() as stack:
         server = stack.enter_context(Recorder())
         trusted = certificates.self_signed(tmp_path, "auth.example.com", "auth")
@@ -127,9 +87,11 @@ def test_nothing_reaches_it_behind_a_control_planes(
                 tls=certificates.server_context(trusted),
             )
         )
-        parts = Parts(tmp_path, wasm, Server(server.port), Server(keys.port, trusted), modules)
-        envoy = stack.enter_context(started(make(parts), tmp_path))
-        nothing_reaches(server, volley.plain(envoy.port))
+        certificate = certificates.self_signed(tmp_path, HOST)
+        authorization_server = Server(keys.port, trusted)
+        parts = Parts(tmp_path, wasm, certificate, Server(server.port), authorization_server, modules)
+        envoy = stack.enter_context(started(bootstrap(name, parts), tmp_path))
+        nothing_reaches(server, gateway_at(envoy.port, certificate))
 
 
 def test_the_public_route_that_is_shown_opens_nothing_else(tmp_path: Path) -> None:

@@ -1,14 +1,14 @@
-"""The configuration that Istio and Envoy Gateway make of the manifests under envoy/, on the real Envoy.
+"""The configuration that Istio and Envoy Gateway made of the manifests under envoy/, on the real Envoy.
 
-Neither control plane runs here. `support/control_planes.py` translates as they do; the filter's
-configuration, the clusters' names, TLS, routes and interlock are read from the manifests.
+Neither control plane runs here: `tests/recorded/` has what they gave to an Envoy, and
+`support/control_planes.py` puts this machine's servers, and the manifests of today, into it.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import certificates, control_planes, http1, tokens
-from support.control_planes import ROUTER, Extension, Server
+from support import certificates, http1, tokens, volley
+from support.control_planes import HOST, RECORDED, RECORDINGS, Parts, Server, bootstrap
 from support.example import Running, started
 from support.key_server import KeyServer
-from support.manifests import ENVOY_GATEWAY, ISTIO, documents, named
+from support.manifests import ENVOY_GATEWAY, ISTIO, named
 from support.recorder import Recorder, new_test_id
 from support.waiting import until
 
@@ -30,125 +30,13 @@ Json = dict[str, Any]
 
 ISSUER, RESOURCE = "https://auth.example.com", "https://mcp.example.com/mcp"
 METADATA = "/.well-known/oauth-protected-resource/mcp"
-HOST = "mcp.example.com"
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The servers on this machine that stand for those of the manifests."""
-
-    directory: Path
-    wasm: Path
-    upstream: Server
-    authorization_server: Server
-    modules: int
-    """The port of a server that has the module."""
-    switched_on: bool = True
-    """False: the filter is in the chain, and never asked, as where Envoy could not set it up."""
+DEPLOYMENTS = list(RECORDINGS)
 
 
-def istio(parts: Parts, plugin: Extension | None, envoy_filters: list[Json]) -> str:
-    keys, gateway = ISTIO / "keys.yaml", ISTIO / "gateway.yaml"
-    filters = [ROUTER] if plugin is None else [plugin.filter, ROUTER]
-    filters, discovered = control_planes.istio_patches(filters, envoy_filters, parts.wasm)
-    discovered += [] if plugin is None else [plugin]
-    if not parts.switched_on:
-        for one in discovered:
-            one.filter["disabled"] = True
-    host, upstreams = control_planes.istio_routes(named([gateway], "VirtualService"))
-    (values,) = documents(ISTIO / "values-istiod.yaml")
-    return control_planes.envoy(
-        filters,
-        host,
-        control_planes.istio_merged(
-            control_planes.istio_manager(values),
-            named([ISTIO / "connection-manager.yaml"], "EnvoyFilter"),
-        ),
-        [
-            control_planes.istio_cluster(
-                named([keys], "ServiceEntry"),
-                named([keys], "DestinationRule"),
-                parts.authorization_server,
-            ),
-            *(control_planes.static_cluster(one, parts.upstream) for one in set(upstreams)),
-        ],
-        discovered,
-        directory=parts.directory,
-    )
-
-
-def interlock() -> Json:
-    return named([ISTIO / "interlock.yaml"], "EnvoyFilter")
-
-
-def istio_traffic_extension(parts: Parts) -> str:
-    plugin = named([ISTIO / "filter.yaml"], "TrafficExtension")
-    made = control_planes.istio_plugin(plugin, plugin["spec"]["wasm"], parts.wasm)
-    return istio(parts, made, [interlock()])
-
-
-def istio_wasm_plugin(parts: Parts) -> str:
-    plugin = named([ISTIO / "filter-wasmplugin.yaml"], "WasmPlugin")
-    made = control_planes.istio_plugin(plugin, plugin["spec"], parts.wasm)
-    return istio(parts, made, [interlock()])
-
-
-def istio_envoy_filter(parts: Parts) -> str:
-    plugin = named([ISTIO / "filter-envoyfilter.yaml"], "EnvoyFilter")
-    return istio(parts, None, [interlock(), plugin])
-
-
-def envoy_gateway(parts: Parts) -> str:
-    files = [ENVOY_GATEWAY / f"{one}.yaml" for one in ("gateway", "keys", "filter", "interlock")]
-    digest = hashlib.sha256(parts.wasm.read_bytes()).hexdigest()
-    url = f"http://127.0.0.1:{parts.modules}/{parts.wasm.name}"
-    plugin = control_planes.gateway_plugin(
-        named(files, "EnvoyExtensionPolicy"), url, "wasm_cluster", digest
-    )
-    deny = control_planes.gateway_deny(named(files, "SecurityPolicy"))
-    server = named(files, "HTTPRoute", target(files, "EnvoyExtensionPolicy"))
-    keys = named(files, "HTTPRoute", target(files, "SecurityPolicy"))
-    on = [plugin.switch] if parts.switched_on else []
-    routes = [
-        *control_planes.gateway_routes(keys, [deny.switch]),
-        *control_planes.gateway_routes(server, on),
-    ]
-    gateway = named(files, "Gateway")
-    return control_planes.envoy(
-        control_planes.gateway_patch(
-            # In the order of Envoy Gateway.
-            [plugin.filter, deny.filter, ROUTER], named(files, "EnvoyPatchPolicy"), gateway
-        ),
-        {"name": "mcp", "domains": server["spec"]["hostnames"], "routes": routes},
-        control_planes.gateway_manager(named(files, "ClientTrafficPolicy")),
-        [
-            control_planes.gateway_cluster(
-                keys,
-                named(files, "Backend"),
-                named(files, "BackendTLSPolicy"),
-                parts.authorization_server,
-            ),
-            control_planes.static_cluster(
-                control_planes.gateway_cluster_name(server), parts.upstream
-            ),
-            control_planes.static_cluster("wasm_cluster", Server(parts.modules)),
-        ],
-        directory=parts.directory,
-    )  # fmt: skip
-
-
-def target(files: list[Path], policy: str) -> str:
-    (one,) = named(files, policy)["spec"]["targetRefs"]
-    assert one["kind"] == "HTTPRoute"
-    return one["name"]
-
-
-DEPLOYMENTS: dict[str, Callable[[Parts], str]] = {
-    "istio-traffic-extension": istio_traffic_extension,
-    "istio-wasm-plugin": istio_wasm_plugin,
-    "istio-envoy-filter": istio_envoy_filter,
-    "envoy-gateway": envoy_gateway,
-}
+def gateway_at(port: int, certificate: Path) -> volley.Connect:
+    return volley.tls(port, ssl.create_default_context(cafile=str(certificate)), HOST)
 
 
 @pytest.fixture(scope="module")
@@ -173,13 +61,16 @@ def modules(wasm: Path) -> Iterator[int]:
 class Deployment:
     envoy: Running
     keys: KeyServer
+    connect: volley.Connect
 
     def get(self, path: str, scope: str | None = None, test_id: str = "") -> http1.Response:
         """With a token of this scope, if one is given."""
         claims = {"iss": ISSUER, "aud": RESOURCE, "sub": "alice", "scope": scope}
         token = [("authorization", f"Bearer {tokens.mint({}, claims)}")] if scope else []
         headers = [*token, ("x-test-id", test_id or new_test_id())]
-        return http1.request(self.envoy.port, "GET", path, headers, host=HOST)
+        with self.connect() as connection:
+            connection.sendall(http1.encode("GET", path, headers, host=HOST))
+            return http1.read_response(connection)
 
 
 Deploy = Callable[..., Deployment]
@@ -190,10 +81,11 @@ def deploy(wasm: Path, recorder: Recorder, modules: int, tmp_path: Path) -> Iter
     with ExitStack() as stack:
 
         def start(
-            make: Callable[[Parts], str], *, host: str = "auth.example.com", **more: Any
+            name: str, *, host: str = "auth.example.com", **more: Any
         ) -> Deployment:
             """`host`: the name in the certificate of the authorization server."""
             trusted = certificates.self_signed(tmp_path, host, "auth")
+            certificate = certificates.self_signed(tmp_path, HOST)
             keys = stack.enter_context(
                 KeyServer(
                     [tokens.public_jwk("rsa-1")],
@@ -203,15 +95,16 @@ def deploy(wasm: Path, recorder: Recorder, modules: int, tmp_path: Path) -> Iter
                 )
             )
             upstream, authorization_server = Server(recorder.port), Server(keys.port, trusted)
-            parts = Parts(tmp_path, wasm, upstream, authorization_server, modules, **more)
-            return Deployment(stack.enter_context(started(make(parts), tmp_path)), keys)
+            parts = Parts(tmp_path, wasm, certificate, upstream, authorization_server, modules, **more)
+            envoy = stack.enter_context(started(bootstrap(name, parts), tmp_path))
+            return Deployment(envoy, keys, gateway_at(envoy.port, certificate))
 
         yield start
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_it_protects_the_server(name: str, deploy: Deploy, recorder: Recorder) -> None:
-    deployment = deploy(DEPLOYMENTS[name])
+    deployment = deploy(name)
 
     refused = deployment.get("/mcp")
     assert refused.status == 401
@@ -243,7 +136,7 @@ def test_it_protects_the_server(name: str, deploy: Deploy, recorder: Recorder) -
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_the_interlock_closes(name: str, deploy: Deploy, recorder: Recorder) -> None:
     """Where the filter is not asked, good tokens do not get through either."""
-    deployment = deploy(DEPLOYMENTS[name], switched_on=False)
+    deployment = deploy(name, switched_on=False)
     for scope in ("mcp", None):
         test_id = new_test_id()
         assert deployment.get("/mcp", scope, test_id).status == 403
@@ -255,7 +148,7 @@ def test_keys_of_a_server_with_another_name_are_not_taken(
     name: str, deploy: Deploy, recorder: Recorder
 ) -> None:
     """Its certificate is from an authority that is trusted, but for another host."""
-    deployment = deploy(DEPLOYMENTS[name], host="other.example.com")
+    deployment = deploy(name, host="other.example.com")
     test_id = new_test_id()
     assert deployment.get("/mcp", "mcp", test_id).status == 503
     assert not recorder.seen(test_id)
@@ -265,7 +158,7 @@ def test_keys_of_a_server_with_another_name_are_not_taken(
 def test_nobody_reaches_the_authorization_server_by_the_route_that_makes_its_cluster(
     deploy: Deploy,
 ) -> None:
-    deployment = deploy(envoy_gateway)
+    deployment = deploy("envoy-gateway")
     assert deployment.get("/mcp", "mcp").status == 200
     (route,) = named([ENVOY_GATEWAY / "keys.yaml"], "HTTPRoute")["spec"]["rules"]
     for match in route["matches"]:
@@ -276,14 +169,14 @@ def test_nobody_reaches_the_authorization_server_by_the_route_that_makes_its_clu
 
 def test_without_a_vm_id_each_fetches_for_itself(deploy: Deploy) -> None:
     """Istio's plugins have none; here it is the main thread and one worker."""
-    deployment = deploy(istio_traffic_extension)
+    deployment = deploy("istio-traffic-extension")
     deployment.keys.wait_for_fetches(2)
     assert deployment.get("/mcp", "mcp").status == 200
 
 
 @pytest.mark.parametrize("name", ["istio-envoy-filter", "envoy-gateway"])
 def test_with_a_vm_id_they_share(name: str, deploy: Deploy) -> None:
-    deployment = deploy(DEPLOYMENTS[name])
+    deployment = deploy(name)
     assert deployment.get("/mcp", "mcp").status == 200
     # Both have looked by then: they do once a second.
     until(lambda: _age(deployment) >= 2, "two seconds")
@@ -294,7 +187,22 @@ def _age(deployment: Deployment) -> int:
     return max(deployment.envoy.stats("mcp_auth_keys_age_seconds").values(), default=0)
 
 
-def test_an_empty_plugin_configuration_is_none() -> None:
-    """And the filter refuses to start with none: nothing is served half-configured."""
-    assert control_planes.plugin_configuration({}) == {}
-    assert json.loads(control_planes.plugin_configuration({"a": 1})["configuration"]["value"])
+def test_the_routes_are_those_of_the_manifests() -> None:
+    """They were recorded from these files: else it is time to record them anew."""
+    for name, file in (("istio-gateway-api", ISTIO / "gateway-api.yaml"), ("envoy-gateway", ENVOY_GATEWAY / "gateway.yaml")):  # fmt: skip
+        (rule,) = named([file], "HTTPRoute")["spec"]["rules"]
+        wanted = ["path_separated_prefix" + one["path"]["value"] for one in rule["matches"]]
+        assert sorted(wanted) == sorted(one for one in _matches(name) if "mcp-auth-keys" not in one)
+
+
+def _matches(name: str) -> list[str]:
+    recorded = json.loads((RECORDED / f"{name}.json").read_text())
+    kinds = ("path", "prefix", "path_separated_prefix")
+    return [
+        kind + route["match"][kind]
+        for one in recorded["ROUTE"]
+        for host in one["virtual_hosts"]
+        for route in host["routes"]
+        for kind in kinds
+        if kind in route["match"]
+    ]

@@ -1,32 +1,34 @@
-"""The Envoy configuration that Istio and Envoy Gateway make of the manifests under envoy/, as far as the filter is concerned.
+"""The configuration that Istio and Envoy Gateway made of the manifests, for an Envoy of this machine.
 
-Neither runs here. This is their translation as their sources say it (see the README of each folder):
-names, and the fields that they set. Everything else is read from the manifests.
+`tests/recorded/` has what their control planes gave to an Envoy. Of it this is changed: addresses, certificates and
+secrets; what is taken over from the manifests word for word (the filter's configuration, the interlock, what
+connection-manager.yaml merges in, what a VirtualService matches), which are those of today; and filters that
+only Istio's own Envoy has.
 """
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import paths
 from .bootstrap import socket_address
-from .manifests import identity
+from .manifests import ENVOY_GATEWAY, ISTIO, named
 
 Json = dict[str, Any]
 
+HOST = "mcp.example.com"
+RECORDED = paths.REPOSITORY / "tests" / "recorded"
+
 _TYPE = "type.googleapis.com"
 _WASM = f"{_TYPE}/envoy.extensions.filters.http.wasm.v3.Wasm"
-_RBAC = f"{_TYPE}/envoy.extensions.filters.http.rbac.v3.RBAC"
-_TLS = f"{_TYPE}/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
-_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-
-ROUTER: Json = {
-    "name": "envoy.filters.http.router",
-    "typed_config": {"@type": f"{_TYPE}/envoy.extensions.filters.http.router.v3.Router"},
-}
+_STRING = f"{_TYPE}/google.protobuf.StringValue"
+_INTERLOCK = "mcp_auth_interlock"
 
 
 @dataclass(frozen=True)
@@ -38,358 +40,241 @@ class Server:
     """The file of CAs that its certificate is checked against, where it speaks TLS."""
 
 
-def plugin_configuration(value: Json) -> Json:
-    """Both pass JSON as a string (Istio: by way of a Struct), and an empty object as nothing."""
-    if not value:
-        return {}
-    return {"configuration": {"@type": f"{_TYPE}/google.protobuf.StringValue", "value": json.dumps(value)}}  # fmt: skip
+@dataclass(frozen=True)
+class Parts:
+    """The servers on this machine that stand for those of the manifests."""
+
+    directory: Path
+    wasm: Path
+    certificate: Path
+    """The gateway's own, with its key beside it."""
+    upstream: Server
+    authorization_server: Server
+    modules: int
+    """The port of a server that has the module."""
+    switched_on: bool = True
+    """False: the filter is in the chain, and never asked, as where Envoy could not set it up."""
 
 
-def static_cluster(name: str, server: Server) -> Json:
-    return {
-        "name": name,
-        "type": "STATIC",
-        "connect_timeout": "10s",
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [
-                {"lb_endpoints": [{"endpoint": {"address": socket_address(server.port)}}]}
-            ],
-        },
-    }
+@dataclass(frozen=True)
+class Recording:
+    name: str
+    configuration: Callable[[], Json]
+    """The filter's, in the manifest."""
+    interlock: Callable[[], Json]
+    upstream: str
+    keys: str
+    """Names of clusters."""
+    merged: Callable[[], Json] = dict
+    """Fields merged into the connection manager since it was recorded."""
+    matches: Callable[[], list[Json]] | None = None
+    """Matches of the routes, where these have changed since."""
 
 
-def upstream_tls(sni: str, names: Sequence[str], trusted: Path | None) -> Json:
-    """Without names any certificate of a trusted authority will do."""
-    matchers = [{"san_type": "DNS", "matcher": {"exact": name}} for name in names]
-    validation: Json = {"match_typed_subject_alt_names": matchers} if matchers else {}
-    if trusted is not None:
-        validation["trusted_ca"] = {"filename": str(trusted)}
-    return {
-        "name": "envoy.transport_sockets.tls",
-        "typed_config": {
-            "@type": _TLS,
-            "sni": sni,
-            "common_tls_context": {"validation_context": validation},
-        },
-    }
+def _istio(
+    name: str,
+    configuration: Callable[[], Json],
+    matches: Callable[[], list[Json]] | None = None,
+) -> Recording:
+    return Recording(
+        name,
+        configuration,
+        lambda: _patched(ISTIO / "interlock.yaml")["typed_config"],
+        "outbound|3000||mcp-server.mcp.svc.cluster.local",
+        "outbound|443||auth.example.com",
+        lambda: _patched(ISTIO / "connection-manager.yaml")["typed_config"],
+        matches,
+    )
 
 
-# Istio
+def _virtual_service() -> list[Json]:
+    (rule,) = named([ISTIO / "gateway.yaml"], "VirtualService")["spec"]["http"]
+    return [
+        {{"exact": "path", "prefix": "prefix"}[how]: value, "case_sensitive": True}
+        for match in rule["match"]
+        for how, value in match["uri"].items()
+    ]
 
-_FAILURE_POLICY = {
-    "FAIL_CLOSE": "FAIL_CLOSED",
-    "FAIL_OPEN": "FAIL_OPEN",
-    "FAIL_RELOAD": "FAIL_RELOAD",
+
+def _patched(file: Path) -> Json:
+    (patch,) = named([file], "EnvoyFilter")["spec"]["configPatches"]
+    return patch["patch"]["value"]
+
+
+def _traffic_extension() -> Json:
+    return named([ISTIO / "filter.yaml"], "TrafficExtension")["spec"]["wasm"]["pluginConfig"]
+
+
+def _wasm_plugin() -> Json:
+    return named([ISTIO / "filter-wasmplugin.yaml"], "WasmPlugin")["spec"]["pluginConfig"]
+
+
+def _envoy_filter() -> Json:
+    patches = named([ISTIO / "filter-envoyfilter.yaml"], "EnvoyFilter")["spec"]["configPatches"]
+    value = patches[1]["patch"]["value"]
+    return json.loads(value["typed_config"]["config"]["configuration"]["value"])
+
+
+def _extension_policy() -> Json:
+    (wasm,) = named([ENVOY_GATEWAY / "filter.yaml"], "EnvoyExtensionPolicy")["spec"]["wasm"]
+    return wasm["config"]
+
+
+def _gateways_interlock() -> Json:
+    policy = named([ENVOY_GATEWAY / "interlock.yaml"], "EnvoyPatchPolicy")
+    (patch,) = policy["spec"]["jsonPatches"]
+    return patch["operation"]["value"]["typed_config"]
+
+
+RECORDINGS = {
+    one.name: one
+    for one in (
+        _istio("istio-traffic-extension", _traffic_extension, _virtual_service),
+        _istio("istio-wasm-plugin", _wasm_plugin, _virtual_service),
+        _istio("istio-envoy-filter", _envoy_filter, _virtual_service),
+        _istio("istio-gateway-api", _traffic_extension),
+        Recording(
+            "envoy-gateway",
+            _extension_policy,
+            _gateways_interlock,
+            "httproute/mcp/mcp/rule/0",
+            "httproute/mcp/mcp-auth-keys/rule/0",
+        ),
+    )
 }
 
 
-@dataclass(frozen=True)
-class Extension:
-    """A filter whose configuration comes by extension discovery, here from a file."""
-
-    filter: Json
-    resource: Json
-
-
-def istio_plugin(plugin: Json, spec: Json, module: Path) -> Extension:
-    """`spec`: that of a WasmPlugin, or `wasm` of a TrafficExtension.
-
-    There is no vm_id. The agent has fetched the module: Envoy sees a local file.
-    """
-    name = ".".join(identity(plugin))
-    wasm = {
-        "@type": _WASM,
-        "config": {
-            "name": name,
-            "root_id": spec.get("pluginName", ""),
-            "failure_policy": _FAILURE_POLICY[spec.get("failStrategy", "FAIL_CLOSE")],
-            **plugin_configuration(spec.get("pluginConfig", {})),
-            "vm_config": {
-                "runtime": "envoy.wasm.runtime.v8",
-                "code": {"local": {"filename": str(module)}},
-                "environment_variables": {"key_values": {}},
-            },
-        },
-    }
-    return Extension(
-        {"name": name, "config_discovery": {"type_urls": [_WASM, _RBAC]}},
-        {"name": name, "typed_config": wasm},
+def bootstrap(name: str, parts: Parts) -> str:
+    """Envoy's bootstrap with this recording's resources, on a free port."""
+    recording = RECORDINGS[name]
+    recorded = json.loads((RECORDED / f"{name}.json").read_text())
+    (listener,) = recorded["LISTENER"]
+    listener["address"] = socket_address(0)
+    (chain,) = listener["filter_chains"]
+    (network_filter,) = chain["filters"]
+    manager = network_filter["typed_config"]
+    manager |= {key: one for key, one in recording.merged().items() if key != "@type"}
+    wanted = manager.pop("rds")["route_config_name"]
+    (manager["route_config"],) = (one for one in recorded["ROUTE"] if one["name"] == wanted)
+    if recording.matches is not None:
+        (host,) = manager["route_config"]["virtual_hosts"]
+        route = host["routes"][0]
+        host["routes"] = [{**route, "match": match} for match in recording.matches()]
+    manager["http_filters"] = [
+        _http_filter(one, recording, recorded, parts)
+        for one in manager["http_filters"]
+        if not one["name"].startswith("istio.")
+    ]
+    if not parts.switched_on:
+        _switch_off(manager)
+    clusters = [_cluster(one, recording, recorded, parts) for one in recorded["CLUSTER"]]
+    resources = {"listeners": [listener], "clusters": clusters}
+    resources["secrets"] = list(_secrets(resources, parts))
+    return json.dumps(
+        {"node": {"id": "test", "cluster": "test"}, "static_resources": resources}, indent=1
     )
 
 
-def istio_patches(
-    filters: list[Json], envoy_filters: Sequence[Json], module: Path
-) -> tuple[list[Json], list[Extension]]:
-    """HTTP filters, and what extension discovery has for them, after these EnvoyFilters."""
-    extensions: dict[str, Json] = {}
-    for one in sorted(envoy_filters, key=lambda one: one["spec"].get("priority", 0)):
-        for patch in one["spec"]["configPatches"]:
-            assert patch["match"]["context"] == "GATEWAY"
-            value = patch["patch"]["value"]
-            if patch["applyTo"] == "EXTENSION_CONFIG":
-                assert patch["patch"]["operation"] == "ADD"
-                # The agent fetches what is remote.
-                value["typed_config"]["config"]["vm_config"]["code"] = {
-                    "local": {"filename": str(module)}
+def _http_filter(one: Json, recording: Recording, recorded: Json, parts: Parts) -> Json:
+    if one["name"] == _INTERLOCK:
+        return {**one, "typed_config": recording.interlock()}
+    if "config_discovery" in one:
+        (extension,) = (found for found in recorded["EXTENSION"] if found["name"] == one["name"])
+        _set_up(extension["typed_config"], recording, parts)
+        file = parts.directory / "extension.json"
+        resource = {"@type": f"{_TYPE}/envoy.config.core.v3.TypedExtensionConfig", **extension}
+        file.write_text(json.dumps({"resources": [resource]}))
+        source = one["config_discovery"]["config_source"]
+        del source["ads"]
+        source["path_config_source"] = {"path": str(file)}
+    elif one["typed_config"]["@type"] == _WASM:
+        _set_up(one["typed_config"], recording, parts)
+    return one
+
+
+def _set_up(plugin: Json, recording: Recording, parts: Parts) -> None:
+    config = plugin["config"]
+    recorded = config["configuration"]
+    assert recorded["@type"] == _STRING
+    # The same but for what has changed in the manifest since.
+    assert json.loads(recorded["value"]).keys() <= recording.configuration().keys()
+    recorded["value"] = json.dumps(recording.configuration())
+    remote = config["vm_config"]["code"]["remote"]
+    if remote["http_uri"]["cluster"] == "_":
+        # Istio's agent fetches it, and gives Envoy a local file.
+        config["vm_config"]["code"] = {"local": {"filename": str(parts.wasm)}}
+        return
+    remote["http_uri"]["uri"] = f"http://127.0.0.1:{parts.modules}/{parts.wasm.name}"
+    remote["sha256"] = hashlib.sha256(parts.wasm.read_bytes()).hexdigest()
+
+
+def _switch_off(manager: Json) -> None:
+    for one in manager["http_filters"]:
+        if "config_discovery" in one or one.get("typed_config", {}).get("@type") == _WASM:
+            one["disabled"] = True
+            for host in manager["route_config"]["virtual_hosts"]:
+                for route in host["routes"]:
+                    route.get("typed_per_filter_config", {}).pop(one["name"], None)
+
+
+def _cluster(one: Json, recording: Recording, recorded: Json, parts: Parts) -> Json:
+    server = {
+        recording.upstream: parts.upstream,
+        recording.keys: parts.authorization_server,
+        "wasm_cluster": Server(parts.modules),
+    }[one["name"]]
+    made = copy.deepcopy(one)
+    # Of Istio's own Envoy.
+    made.pop("filters", None)
+    if made.pop("eds_cluster_config", None):
+        (made["load_assignment"],) = (
+            found for found in recorded["ENDPOINT"] if found["cluster_name"] == one["name"]
+        )
+    for name in (
+        "cluster_type",
+        "dns_refresh_rate",
+        "dns_jitter",
+        "respect_dns_ttl",
+        "typed_dns_resolver_config",
+    ):
+        made.pop(name, None)  # fmt: skip
+    made["type"] = "STATIC"
+    for locality in made["load_assignment"]["endpoints"]:
+        for endpoint in locality["lb_endpoints"]:
+            endpoint["endpoint"]["address"] = socket_address(server.port)
+    if one["name"] == "wasm_cluster":
+        # The module's server is a plain one here.
+        del made["transport_socket"], made["typed_extension_protocol_options"]
+    return made
+
+
+def _secrets(resources: Json, parts: Parts) -> Iterator[Json]:
+    """The secrets that TLS names, which no server hands out here."""
+    found: dict[str, Json] = {}
+    for one in _with_key(resources, "sds_config"):
+        del one["sds_config"]
+    for one in _with_key(resources, "tls_certificate_sds_secret_configs"):
+        for secret in one["tls_certificate_sds_secret_configs"]:
+            found[secret["name"]] = {
+                "tls_certificate": {
+                    "certificate_chain": {"filename": str(parts.certificate)},
+                    "private_key": {"filename": str(parts.certificate.with_suffix(".key"))},
                 }
-                extensions[value["name"]] = value
-                continue
-            assert patch["applyTo"] == "HTTP_FILTER"
-            assert patch["patch"]["operation"] == "INSERT_BEFORE"
-            chain = patch["match"]["listener"]["filterChain"]["filter"]
-            assert chain["name"] == "envoy.filters.network.http_connection_manager"
-            names = [one["name"] for one in filters]
-            filters.insert(names.index(chain["subFilter"]["name"]), value)
-    discovered = [one for one in filters if one["name"] in extensions]
-    assert len(discovered) == len(extensions)
-    return filters, [Extension(one, extensions[one["name"]]) for one in discovered]
-
-
-def istio_merged(manager: Json, envoy_filter: Json) -> Json:
-    """The connection manager's fields after an EnvoyFilter that merges some in."""
-    (patch,) = envoy_filter["spec"]["configPatches"]
-    assert patch["applyTo"] == "NETWORK_FILTER"
-    assert patch["match"]["context"] == "GATEWAY"
-    assert patch["patch"]["operation"] == "MERGE"
-    fields = dict(patch["patch"]["value"]["typed_config"])
-    assert fields.pop("@type").endswith(".HttpConnectionManager")
-    assert not fields.keys() & manager.keys(), "nothing to merge deeper"
-    return {**manager, **fields}
-
-
-def istio_cluster(service: Json, rule: Json, server: Server) -> Json:
-    (host,) = service["spec"]["hosts"]
-    (port,) = service["spec"]["ports"]
-    assert rule["spec"]["host"] == host
-    assert identity(rule)[0] == identity(service)[0]
-    tls = rule["spec"]["trafficPolicy"]["tls"]
-    assert tls["mode"] == "SIMPLE"
-    trusted = server.trusted if tls.get("caCertificates") else None
-    return {
-        **static_cluster(f"outbound|{port['number']}||{host}", server),
-        "transport_socket": upstream_tls(tls.get("sni", ""), tls.get("subjectAltNames", []), trusted),
-    }  # fmt: skip
-
-
-def istio_routes(service: Json) -> tuple[Json, list[str]]:
-    """The virtual host, and the names of the clusters that it routes to."""
-    routes, clusters = [], []
-    for rule in service["spec"]["http"]:
-        (target,) = (one["destination"] for one in rule["route"])
-        clusters.append(f"outbound|{target['port']['number']}||{target['host']}")
-        for match in rule["match"]:
-            ((how, value),) = match["uri"].items()
-            routes.append(
-                {
-                    "match": {{"exact": "path", "prefix": "prefix"}[how]: value},
-                    # What istiod gives a route that says nothing.
-                    "route": {"cluster": clusters[-1], "timeout": rule.get("timeout", "0s")},
-                }
-            )
-    return {"name": "mcp", "domains": service["spec"]["hosts"], "routes": routes}, clusters
-
-
-def istio_manager(mesh: Json) -> Json:
-    """The path options of the connection manager, by `pathNormalization` of the mesh."""
-    how = mesh["meshConfig"]["pathNormalization"]["normalization"]
-    assert how in ("BASE", "MERGE_SLASHES"), how
-    return {"normalize_path": True, "merge_slashes": how == "MERGE_SLASHES"}
-
-
-# Envoy Gateway
-
-
-@dataclass(frozen=True)
-class PerRoute:
-    """A filter that is off, but for the routes that switch it on."""
-
-    filter: Json
-    switch: Json
-
-
-def gateway_plugin(policy: Json, module_url: str, cluster: str, sha256: str) -> PerRoute:
-    (wasm,) = policy["spec"]["wasm"]
-    name = "/".join(("envoyextensionpolicy", *identity(policy), "wasm", "0"))
-    filter_name = f"envoy.filters.http.wasm/{name}"
-    config = {
-        "name": wasm["name"],
-        "root_id": wasm["rootID"],
-        "fail_open": wasm["failOpen"],
-        **plugin_configuration(wasm["config"]),
-        "vm_config": {
-            "vm_id": name,
-            "runtime": "envoy.wasm.runtime.v8",
-            # Envoy Gateway has fetched the module, and serves it to Envoy.
-            "code": {
-                "remote": {
-                    "http_uri": {"uri": module_url, "cluster": cluster, "timeout": "10s"},
-                    "sha256": sha256,
-                }
-            },
-        },
-    }
-    return PerRoute(
-        {"name": filter_name, "disabled": True, "typed_config": {"@type": _WASM, "config": config}},
-        {filter_name: {"@type": f"{_TYPE}/envoy.config.route.v3.FilterConfig", "config": {}}},
-    )
-
-
-def gateway_deny(policy: Json) -> PerRoute:
-    """The RBAC filter of a SecurityPolicy that says nothing but `defaultAction: Deny`."""
-    assert policy["spec"]["authorization"] == {"defaultAction": "Deny"}
-    never = {"rules": {"action": "ALLOW", "policies": {}}}
-    return PerRoute(
-        {"name": "envoy.filters.http.rbac", "typed_config": {"@type": _RBAC}},
-        {"envoy.filters.http.rbac": {"@type": f"{_RBAC}PerRoute", "rbac": never}},
-    )
-
-
-def gateway_patch(filters: list[Json], policy: Json, gateway: Json) -> list[Json]:
-    """HTTP filters of this Gateway's only listener after this EnvoyPatchPolicy."""
-    (listener,) = gateway["spec"]["listeners"]
-    (patch,) = policy["spec"]["jsonPatches"]
-    assert patch["type"] == f"{_TYPE}/envoy.config.listener.v3.Listener"
-    assert patch["name"] == "/".join((*identity(gateway), listener["name"]))
-    assert patch["operation"]["op"] == "add"
-    assert patch["operation"]["jsonPath"] == f"..http_filters[?(@.name=='{ROUTER['name']}')]"
-    assert "path" not in patch["operation"]
-    names = [one["name"] for one in filters]
-    filters.insert(names.index(ROUTER["name"]), patch["operation"]["value"])
-    return filters
-
-
-def gateway_cluster_name(route: Json) -> str:
-    assert len(route["spec"]["rules"]) == 1
-    return "/".join(("httproute", *identity(route), "rule", "0"))
-
-
-def gateway_cluster(route: Json, backend: Json, policy: Json, server: Server) -> Json:
-    """The cluster of a route to a Backend that a BackendTLSPolicy is for."""
-    (rule,) = route["spec"]["rules"]
-    (reference,) = rule["backendRefs"]
-    (target,) = policy["spec"]["targetRefs"]
-    for one in (reference, target):
-        assert one["kind"] == "Backend"
-        assert one["name"] == backend["metadata"]["name"]
-        assert backend["apiVersion"].startswith(f"{one['group']}/")
-    assert len({identity(one)[0] for one in (route, backend, policy)}) == 1
-    validation = policy["spec"]["validation"]
-    assert validation["wellKnownCACertificates"] == "System"
-    name = gateway_cluster_name(route)
-    socket = upstream_tls(validation["hostname"], [validation["hostname"]], server.trusted)
-    cluster = static_cluster(name, server)
-    (locality,) = cluster["load_assignment"]["endpoints"]
-    match = {"name": f"{name}/tls/0"}
-    locality["lb_endpoints"][0]["metadata"] = {
-        "filter_metadata": {"envoy.transport_socket_match": match}
-    }
-    return {
-        **cluster,
-        # For endpoints that match none; there are none such.
-        "transport_socket": {
-            "name": "dummy.transport_socket",
-            "typed_config": {"@type": _TLS, "common_tls_context": {}},
-        },
-        "transport_socket_matches": [{**match, "match": match, "transport_socket": socket}],
-        "typed_extension_protocol_options": {
-            _OPTIONS: {
-                "@type": f"{_TYPE}/{_OPTIONS}",
-                "auto_config": {"http_protocol_options": {}, "http2_protocol_options": {}},
             }
-        },
-    }
+    trusted = parts.authorization_server.trusted or parts.certificate
+    for one in _with_key(resources, "validation_context_sds_secret_config"):
+        name = one["validation_context_sds_secret_config"]["name"]
+        found[name] = {"validation_context": {"trusted_ca": {"filename": str(trusted)}}}
+    for name, secret in found.items():
+        yield {"name": name, **secret}
 
 
-def gateway_routes(route: Json, switches: Sequence[Json]) -> list[Json]:
-    """The routes of an HTTPRoute, with these filters switched on."""
-    (rule,) = route["spec"]["rules"]
-    kinds = {"PathPrefix": "path_separated_prefix", "Exact": "path"}
-    timeout = rule.get("timeouts", {}).get("request")
-    return [
-        {
-            "match": {kinds[match["path"]["type"]]: match["path"]["value"]},
-            "route": {
-                "cluster": gateway_cluster_name(route),
-                **({"timeout": timeout} if timeout else {}),
-            },
-            "typed_per_filter_config": {name: one for made in switches for name, one in made.items()},
-        }
-        for match in rule["matches"]
-    ]  # fmt: skip
-
-
-_ESCAPED_SLASHES = {"RejectRequest": "REJECT_REQUEST", "UnescapeAndRedirect": "UNESCAPE_AND_REDIRECT"}
-_UNDERSCORES = {"RejectRequest": "REJECT_REQUEST", "Allow": "ALLOW"}
-
-
-def _seconds(duration: str) -> str:
-    """A Kubernetes duration of one unit as one of Envoy's."""
-    return f"{int(duration[:-1]) * {'s': 1, 'm': 60, 'h': 3600}[duration[-1]]}s"
-
-
-def gateway_manager(policy: Json) -> Json:
-    """The connection manager by a ClientTrafficPolicy, with Envoy Gateway's own defaults."""
-    spec = policy["spec"]
-    return {
-        "normalize_path": True,
-        "merge_slashes": True,
-        "path_with_escaped_slashes_action": _ESCAPED_SLASHES[spec["path"]["escapedSlashesAction"]],
-        "common_http_protocol_options": {
-            "headers_with_underscores_action": _UNDERSCORES[
-                spec["headers"]["withUnderscoresAction"]
-            ]
-        },
-        "request_timeout": _seconds(spec["timeout"]["http"]["requestReceivedTimeout"]),
-        "stream_idle_timeout": _seconds(spec["timeout"]["http"]["streamIdleTimeout"]),
-        "use_remote_address": True,
-    }
-
-
-# What both end up as
-
-
-def envoy(
-    filters: list[Json],
-    virtual_host: Json,
-    manager: Json,
-    clusters: Sequence[Json],
-    discovered: Sequence[Extension] = (),
-    *,
-    directory: Path,
-) -> str:
-    """One listener with this, as Envoy's bootstrap."""
-    for number, one in enumerate(discovered):
-        file = directory / f"extension-{number}.json"
-        file.write_text(json.dumps({"resources": [{"@type": f"{_TYPE}/envoy.config.core.v3.TypedExtensionConfig", **one.resource}]}))  # fmt: skip
-        one.filter["config_discovery"]["config_source"] = {
-            "resource_api_version": "V3",
-            "path_config_source": {"path": str(file)},
-            # As Istio has it: no listener before its filters are there.
-            "initial_fetch_timeout": "0s",
-        }
-    listener = {
-        "name": "mcp",
-        "address": socket_address(0),
-        "filter_chains": [
-            {
-                "filters": [
-                    {
-                        "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": {
-                            "@type": f"{_TYPE}/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-                            "stat_prefix": "mcp",
-                            **manager,
-                            "route_config": {"name": "mcp", "virtual_hosts": [virtual_host]},
-                            "http_filters": filters,
-                        },
-                    }
-                ]
-            }
-        ],
-    }
-    made = {
-        "node": {"id": "test", "cluster": "test"},
-        "static_resources": {"listeners": [listener], "clusters": list(clusters)},
-    }
-    return json.dumps(made, indent=1)
+def _with_key(value: Any, key: str) -> Iterator[Json]:
+    if isinstance(value, dict):
+        if key in value:
+            yield value
+        for one in list(value.values()):
+            yield from _with_key(one, key)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _with_key(one, key)

@@ -52,4 +52,3 @@ def violations(schema: Json, value: Any, path: str = "$") -> Iterator[str]:
     elif isinstance(value, list):
         for number, one in enumerate(value):
             yield from violations(schema.get("items", {}), one, f"{path}[{number}]")
-
