@@ -26,12 +26,12 @@ use crate::keys::{KeySource, Source};
 use crate::resource::{Resource, Resources};
 use crate::token::TokenPolicy;
 
-/// What the filter does, and for whom. Immutable once parsed.
+/// The filter's task, and for whom. Immutable once parsed.
 #[derive(Debug)]
 pub struct Config {
     /// `false`: every request passes and no metadata is served.
     pub enabled: bool,
-    /// Whether refusals are carried out.
+    /// The handling of refusals.
     pub mode: Mode,
     /// Bounds on what one worker takes in.
     pub limits: Limits,
@@ -39,11 +39,11 @@ pub struct Config {
     pub issuers: Vec<Issuer>,
     /// At least one.
     pub resources: Resources,
-    /// What is legal but unwise, a sentence each.
+    /// Sentences on what is legal but unwise.
     pub warnings: Vec<String>,
 }
 
-/// Whether refusals are carried out.
+/// The handling of refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Refuse what the decision table refuses.
@@ -57,36 +57,36 @@ pub enum Mode {
 pub struct Limits {
     /// The longest token that is looked at, in bytes: 256 to 65,536; default 16,384.
     pub token_bytes: usize,
-    /// How many requests may wait for keys at once, per worker: 1 to 65,536; default 1,024.
+    /// The most requests that may wait for keys at once, per worker: 1 to 65,536; default 1,024.
     pub held_requests: usize,
     /// The longest request body that is read, in bytes: 1,024 to 16 MiB; default 512 KiB.
     pub body_bytes: usize,
-    /// How many bytes of bodies may be held at once, per worker: 64 KiB to 1 GiB; default 64 MiB.
+    /// The most bytes of bodies that may be held at once, per worker: 64 KiB to 1 GiB; default 64 MiB.
     pub held_body_bytes: usize,
-    /// How long a body may take to end: 1 s to 1 h; default 30 s.
+    /// The time that a body may take to end: 1 s to 1 h; default 30 s.
     pub body_time: Duration,
-    /// How many verified tokens are remembered: 0 to 1,048,576; default 16,384.
+    /// The most verified tokens that are remembered: 0 to 1,048,576; default 16,384.
     pub cached_tokens: usize,
-    /// How many bytes that may take: 0 to 1 GiB; default 32 MiB.
+    /// The most bytes that these may take: 0 to 1 GiB; default 32 MiB.
     pub cached_bytes: usize,
 }
 
 /// An authorization server whose tokens are accepted.
 #[derive(Debug)]
 pub struct Issuer {
-    /// What its tokens must be like.
+    /// The rules for its tokens.
     pub policy: TokenPolicy,
     /// Audiences to accept instead of the resource's own identifier.
     pub audiences: Option<Vec<String>>,
-    /// Where its keys come from.
+    /// The source of its keys.
     pub keys: KeySource,
-    /// Whether its metadata is served on the hosts of the resources that accept its tokens.
+    /// `true` if its metadata is served on the hosts of the resources that accept its tokens.
     pub mirrors_metadata: bool,
     /// How it is asked about tokens; `None` if it is not.
     pub introspection: Option<IntrospectionSource>,
 }
 
-/// Why a configuration is refused.
+/// Reasons for which a configuration is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
     /// There is no configuration at all.
@@ -99,12 +99,12 @@ pub enum ConfigError {
         field: String,
         /// The value found.
         found: String,
-        /// What is allowed there.
+        /// The values that are allowed there.
         allowed: String,
     },
 }
 
-/// What the whole of a configuration is.
+/// The configuration as a whole, in a phrase.
 const WHOLE: &str = "a JSON object with `issuers` and `resources`";
 
 /// One line, without control characters: names of fields come from outside, too.
@@ -150,7 +150,7 @@ impl Config {
         schema::of::<document::Config>()
     }
 
-    /// What is fetched of the issuers, in their order: nothing where the filter is switched off.
+    /// The sources of the issuers' keys, in their order: none where the filter is switched off.
     pub fn key_sources(&self) -> impl Iterator<Item = Source<'_>> {
         let issuers = self.issuers.iter().filter(|_| self.enabled);
         issuers.map(|issuer| Source {

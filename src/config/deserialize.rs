@@ -20,12 +20,12 @@ pub(super) enum Node {
     Null,
     Flag(bool),
     Number(Number),
-    Text(String),
+    String(String),
     List(Vec<Self>),
-    Members(Vec<(String, Self)>),
+    Object(Vec<(String, Self)>),
 }
 
-/// What is wrong with which field.
+/// A field, and what is wrong with it.
 #[derive(Debug)]
 pub(super) struct FieldError {
     /// Outwards from the field.
@@ -159,7 +159,7 @@ impl<'de> Visitor<'de> for Anything {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::Text(value.to_owned()))
+        Ok(Node::String(value.to_owned()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
@@ -175,7 +175,7 @@ impl<'de> Visitor<'de> for Anything {
         while let Some(member) = access.next_entry()? {
             members.push(member);
         }
-        Ok(Node::Members(members))
+        Ok(Node::Object(members))
     }
 }
 
@@ -193,9 +193,9 @@ impl<'de> Deserializer<'de> for Node {
                 (None, None, Some(number)) => visitor.visit_f64(number),
                 (None, None, None) => Err(FieldError::custom("not a number")),
             },
-            Self::Text(text) => visitor.visit_string(text),
-            Self::List(list) => visitor.visit_seq(Elements::new(list)),
-            Self::Members(members) => visitor.visit_map(Members::new(members)),
+            Self::String(text) => visitor.visit_string(text),
+            Self::List(list) => visitor.visit_seq(ElementAccess::new(list)),
+            Self::Object(members) => visitor.visit_map(MemberAccess::new(members)),
         }
     }
 
@@ -209,7 +209,7 @@ impl<'de> Deserializer<'de> for Node {
     fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
         let number = match &self {
             Self::Number(number) => number.as_u64(),
-            Self::Null | Self::Flag(_) | Self::Text(_) | Self::List(_) | Self::Members(_) => None,
+            Self::Null | Self::Flag(_) | Self::String(_) | Self::List(_) | Self::Object(_) => None,
         };
         match number {
             Some(number) => visitor.visit_u64(number),
@@ -218,7 +218,7 @@ impl<'de> Deserializer<'de> for Node {
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
-        let Self::Text(text) = self else {
+        let Self::String(text) = self else {
             return Err(self.is_not("a string"));
         };
         visitor.visit_string(text)
@@ -228,14 +228,14 @@ impl<'de> Deserializer<'de> for Node {
         let Self::List(list) = self else {
             return Err(self.is_not("a list"));
         };
-        visitor.visit_seq(Elements::new(list))
+        visitor.visit_seq(ElementAccess::new(list))
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
-        let Self::Members(members) = self else {
+        let Self::Object(members) = self else {
             return Err(self.is_not("an object"));
         };
-        visitor.visit_map(Members::new(members))
+        visitor.visit_map(MemberAccess::new(members))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -270,7 +270,7 @@ impl<'de> Deserializer<'de> for Node {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, FieldError> {
-        let Self::Text(text) = self else {
+        let Self::String(text) = self else {
             return Err(self.is_not("a string"));
         };
         let name: StrDeserializer<'_, FieldError> = text.as_str().into_deserializer();
@@ -284,7 +284,7 @@ impl<'de> Deserializer<'de> for Node {
 }
 
 impl Node {
-    /// What it is, in a phrase. A string is not repeated: it may be a secret astray.
+    /// An error that says in a phrase what it is. A string is not repeated: it may be a secret astray.
     #[cold]
     #[inline(never)]
     fn is_not(&self, allowed: &str) -> FieldError {
@@ -292,20 +292,20 @@ impl Node {
             Self::Null => "null".to_owned(),
             Self::Flag(flag) => flag.to_string(),
             Self::Number(number) => number.to_string(),
-            Self::Text(_) => "a string".to_owned(),
+            Self::String(_) => "a string".to_owned(),
             Self::List(_) => "a list".to_owned(),
-            Self::Members(_) => "an object".to_owned(),
+            Self::Object(_) => "an object".to_owned(),
         };
         FieldError::new(found, allowed)
     }
 }
 
-struct Elements {
+struct ElementAccess {
     rest: std::vec::IntoIter<Node>,
     at: usize,
 }
 
-impl Elements {
+impl ElementAccess {
     fn new(list: Vec<Node>) -> Self {
         Self {
             rest: list.into_iter(),
@@ -314,7 +314,7 @@ impl Elements {
     }
 }
 
-impl<'de> SeqAccess<'de> for Elements {
+impl<'de> SeqAccess<'de> for ElementAccess {
     type Error = FieldError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
@@ -333,13 +333,13 @@ impl<'de> SeqAccess<'de> for Elements {
     }
 }
 
-struct Members {
+struct MemberAccess {
     rest: std::vec::IntoIter<(String, Node)>,
     seen: Vec<String>,
     value: Option<Node>,
 }
 
-impl Members {
+impl MemberAccess {
     fn new(members: Vec<(String, Node)>) -> Self {
         Self {
             seen: Vec::with_capacity(members.len()),
@@ -371,7 +371,7 @@ impl Members {
     }
 }
 
-impl<'de> MapAccess<'de> for Members {
+impl<'de> MapAccess<'de> for MemberAccess {
     type Error = FieldError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(

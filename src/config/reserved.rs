@@ -28,5 +28,5 @@ pub(super) const RESERVED_HEADERS: [&str; 23] = [
     "x-rewrite-url",
 ];
 
-/// What the names of more such headers begin with: those of Envoy, of MCP, of content negotiation.
+/// The beginnings of the names of more such headers: those of Envoy, of MCP, of content negotiation.
 pub(super) const RESERVED_PREFIXES: [&str; 3] = ["accept", "mcp-", "x-envoy-"];

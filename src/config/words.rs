@@ -1,6 +1,6 @@
 //! The words of messages about a configuration.
 
-/// How many characters of a value are repeated.
+/// The most characters of a value that are repeated.
 const SHOWN: usize = 96;
 
 /// A value of the configuration: in quotes, escaped, cut. A URL is shown as by [`quoted_url`].
@@ -38,7 +38,7 @@ pub(super) fn quoted_url(text: &str) -> String {
     in_quotes(&format!("{scheme}{rest}{mark}"))
 }
 
-/// What is wrong with a text that is no JSON, and where.
+/// The fault of a text that is no JSON, and its place.
 pub(super) fn not_json(json: &[u8], error: &serde_json::Error) -> String {
     if std::str::from_utf8(json).is_err() {
         return "bytes that are not UTF-8".to_owned();

@@ -1,4 +1,4 @@
-//! What is allowed and does nothing, or another thing than it seems to say. Warnings alone: what
+//! Fields that are allowed and do nothing, or another thing than they seem to say. Warnings alone: what
 //! loaded once goes on loading.
 
 use super::checks::warn;

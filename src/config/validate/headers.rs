@@ -32,7 +32,7 @@ fn default_headers(field: &str) -> Result<Vec<IdentityHeader>> {
         .collect()
 }
 
-/// Whether a claim may be written into the header of this name.
+/// `true` if a claim may be written into the header of this name.
 fn is_free(name: &str) -> bool {
     let is_name = !name.is_empty()
         && name

@@ -13,7 +13,7 @@ use crate::keys::{KeySource, KeyTimings, RemoteKeys};
 use crate::token::{TokenPolicy, TokenType};
 use crate::url::HttpUrl;
 
-/// For so many keys of a set without a usable one it is said what is wrong with them.
+/// The most keys of a set without a usable one whose faults are told.
 const REASONS_SHOWN: usize = 8;
 
 /// Hosts of Entra ID, and what stands there for any tenant: `iss` names the tenant itself.

@@ -1,4 +1,4 @@
-//! What single operations need.
+//! The needs of single operations.
 
 use super::checks::scopes;
 use super::checks::{Result, value, warn};
@@ -6,7 +6,7 @@ use crate::config::document;
 use crate::config::words::{nearest, quoted};
 use crate::mcp::{self, NamePattern, Needs, OperationRule, Pattern};
 
-/// What clients ask of servers, in the protocol versions from 2024-11-05 to 2026-07-28 and their
+/// The methods that clients ask of servers, in the protocol versions from 2024-11-05 to 2026-07-28 and their
 /// extension for tasks.
 const CLIENT_METHODS: [&str; 24] = [
     "completion/complete",

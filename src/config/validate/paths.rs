@@ -1,6 +1,6 @@
 //! Paths in the manner of other products, which could only ever stand for themselves here.
 
-/// What to write instead of a path with a wildcard, a regular expression, a variable of another
+/// Says what to write instead of a path with a wildcard, a regular expression, a variable of another
 /// product, or several paths; `None` for a path that has nothing of that.
 pub(super) fn instead(path: &str) -> Option<String> {
     let mut before = String::new();
@@ -35,7 +35,7 @@ pub(super) fn instead(path: &str) -> Option<String> {
     None
 }
 
-/// Whether a segment is a glob or a regular expression elsewhere.
+/// `true` if a segment is a glob or a regular expression elsewhere.
 fn is_expression(segment: &str) -> bool {
     segment.contains('*')
         || segment.contains(".+")

@@ -20,7 +20,7 @@ use crate::scope::ScopeHierarchy;
 use crate::template::{Template, TemplateError};
 use crate::url::HttpUrl;
 
-/// Where a resource is.
+/// The place of a resource.
 struct Place {
     url: HttpUrl,
     /// The path of the URL, with its variables.
