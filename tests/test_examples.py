@@ -26,6 +26,7 @@ from support.waiting import until
 DEPLOYMENT = EXAMPLES / "envoy.yaml"
 HYDRA = EXAMPLES / "hydra" / "envoy.yaml"
 IDENTITY = EXAMPLES / "identity.yaml"
+INTROSPECTION = EXAMPLES / "introspection.yaml"
 FILES = [DEPLOYMENT, HYDRA]
 
 
@@ -36,11 +37,31 @@ def identifier(file: Path) -> str:
 def prepared(file: Path, directory: Path) -> str:
     """The example's text with the paths of this machine."""
     replacements = {"/etc/envoy/mcp_auth_filter.wasm": str(paths.wasm_module())}
-    if file == DEPLOYMENT:
+    if file == INTROSPECTION:
+        secret = directory / "introspection-secret.yaml"
+        secret.write_text(commented(file.read_text()))
+        replacements["path: /etc/envoy/introspection-secret.yaml"] = f"path: {secret}"
+    if file in (DEPLOYMENT, INTROSPECTION):
         certificates.self_signed(directory, "mcp.example.com")
         replacements["/etc/envoy/tls/"] = f"{directory}/"
         replacements["/etc/ssl/certs/ca-certificates.crt"] = f"{directory}/server.crt"
     return adapted(file.read_text(), replacements)
+
+
+def commented(text: str) -> str:
+    """The YAML that stands in the comment at the top."""
+    found = re.search(r"^#   resources:\n(?:#   .*\n)+", text, re.MULTILINE)
+    assert found is not None
+    return re.sub(r"^#   ", "", found[0], flags=re.MULTILINE)
+
+
+def test_asking_about_tokens_adds_to_the_deployment() -> None:
+    """introspection.yaml is envoy.yaml but for its head, a member of the JSON, and a cluster."""
+    ours, plain = INTROSPECTION.read_text(), DEPLOYMENT.read_text()
+    ours, plain = (text[text.index("\nadmin:") :] for text in (ours, plain))
+    asked = ',\n' + 34 * " " + '"introspection": { "cluster": "introspection" }'
+    assert asked in ours
+    assert ours.replace(asked, "").startswith(plain.rstrip("\n"))
 
 
 def validate(text: str, directory: Path) -> subprocess.CompletedProcess[str]:
@@ -56,7 +77,7 @@ def validate(text: str, directory: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("file", [*FILES, IDENTITY], ids=identifier)
+@pytest.mark.parametrize("file", [*FILES, IDENTITY, INTROSPECTION], ids=identifier)
 def test_envoy_takes_it(file: Path, tmp_path: Path) -> None:
     done = validate(prepared(file, tmp_path), tmp_path)
     assert done.returncode == 0, done.stdout

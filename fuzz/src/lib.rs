@@ -25,10 +25,11 @@ use mcp_auth_filter::gate::reply::{self, Origin, Reply};
 use mcp_auth_filter::gate::{self, Decision, Edits, Refusal};
 use mcp_auth_filter::head::Head;
 use mcp_auth_filter::ids::{IssuerId, ResourceId};
+use mcp_auth_filter::introspection::Command;
 use mcp_auth_filter::jose;
 use mcp_auth_filter::jose::jwk::{KeySet, Lookup};
 use mcp_auth_filter::jose::signature::{Algorithm, Portable};
-use mcp_auth_filter::keys::Keys;
+use mcp_auth_filter::keys::{FetchOutcome, Keys};
 use mcp_auth_filter::mcp::{self, Messages};
 use mcp_auth_filter::reason::{Challenge, Reason};
 use mcp_auth_filter::resource::Route;
@@ -44,7 +45,7 @@ use steps::backwards;
 use testing::Signer;
 
 /// Every target by name.
-pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+pub const TARGETS: [(&str, fn(&[u8])); 8] = [
     ("token", token),
     ("jwk_set", jwk_set),
     ("configuration", configuration),
@@ -52,6 +53,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 7] = [
     ("request_body", request_body),
     ("authorization", authorization),
     ("decision", decision),
+    ("introspection", introspection),
 ];
 
 const NOW: u64 = 1_800_000_000;
@@ -453,6 +455,87 @@ pub fn decision(input: &[u8]) {
     }
 }
 
+/// What an issuer answers to the question about an opaque token (RFC 7662).
+pub fn introspection(input: &[u8]) {
+    static CONFIG: OnceLock<Config> = OnceLock::new();
+    let config = CONFIG.get_or_init(|| {
+        let endpoint = "https://auth.example.com/introspect";
+        let config = json!({
+            "issuers": [{
+                "issuer": ISSUER, "introspection": {"cluster": "i", "endpoint": endpoint},
+            }],
+            "resources": [{"resource": RESOURCE, "scopes": ["mcp:read"]}],
+        });
+        Config::parse(config.to_string().as_bytes()).unwrap()
+    });
+    let now = UnixNanos::from_secs(NOW);
+    let keys = Keys::new(config.key_sources(), now, 0);
+    let mut trust = Trust::new(config, keys, Box::new(Portable));
+    let headers = [
+        (":method", "GET"),
+        ("authorization", "Bearer an-opaque-token-0"),
+    ];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.into()));
+    let head = Head::new(headers.to_vec());
+    let route = gate::route(config, Some(b"/mcp"), Authority::NotRead);
+    let first = gate::decide(config, &route, &head, &mut trust, now, now);
+    assert!(matches!(first, Decision::Wait(_)));
+    trust.introspection.handle_tick(now);
+    while let Some(command) = trust.introspection.next_command() {
+        if let Command::Call(call) = command {
+            let outcome = FetchOutcome::Response {
+                status: 200,
+                cache_control: Vec::new(),
+                body: input.to_vec(),
+            };
+            trust.introspection.handle_response(call.id, outcome, now);
+        }
+    }
+    let says: Option<Value> = serde_json::from_slice(input).ok();
+    let active = says.as_ref().map(|says| &says["active"]);
+    match gate::decide(config, &route, &head, &mut trust, now, now) {
+        Decision::Allow(edits) => {
+            let says = says.expect("JSON");
+            assert_eq!(says["active"], true);
+            let is_absent = |name: &str| says.get(name).is_none_or(Value::is_null);
+            assert!(is_absent("iss") || says["iss"] == ISSUER);
+            assert!(is_absent("cnf") && is_absent("token_use") || is_access(&says["token_use"]));
+            let mut claims = says.clone();
+            claims["iss"] = json!(ISSUER);
+            for name in ["exp", "nbf", "iat"] {
+                if claims.get(name).is_some_and(Value::is_null) {
+                    claims.as_object_mut().unwrap().remove(name);
+                }
+            }
+            if claims.get("exp").is_none() {
+                claims["exp"] = json!(NOW + 1);
+            }
+            assert_good(&claims, ISSUER, RESOURCE);
+            for (name, value) in edits.headers() {
+                assert_header(name, value);
+            }
+        }
+        Decision::Refuse(refusal, reply) => {
+            assert_sendable(&reply);
+            assert_refusal(refusal.reason, &reply);
+            let is_answer = matches!(active, Some(Value::Bool(_)));
+            assert!(is_answer || reply.status == 503, "{:?}", refusal.reason);
+            let is_inactive = refusal.reason == Reason::TokenInactive;
+            assert!(!is_inactive || active == Some(&Value::Bool(false)));
+        }
+        decision => panic!("{decision:?}"),
+    }
+}
+
+fn is_access(token_use: &Value) -> bool {
+    let texts = match token_use {
+        Value::Array(texts) => texts.clone(),
+        text => vec![text.clone()],
+    };
+    let mut texts = texts.iter().filter_map(Value::as_str);
+    texts.all(|text| text.to_ascii_lowercase().contains("access"))
+}
+
 /// Two issuers with the same `kid`s, and resources of every kind.
 fn deployment() -> &'static Config {
     static CONFIG: OnceLock<Config> = OnceLock::new();
@@ -623,6 +706,9 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let mut seeds: Vec<(&str, Vec<u8>)> = Vec::new();
     let mut add = |target, input: &dyn AsRef<[u8]>| seeds.push((target, input.as_ref().to_vec()));
     let claims = good_claims();
+    for answer in answers(&claims) {
+        add("introspection", &answer);
+    }
     for known in known_tokens() {
         add("token", known);
         add(
@@ -830,6 +916,39 @@ fn is_type_of_access_token(typ: Option<&str>) -> bool {
 }
 
 /// What a token that is accepted must say, read with the usual JSON reader.
+/// Answers of introspection, good and bad.
+fn answers(claims: &Value) -> Vec<String> {
+    let mut good = claims.clone();
+    good["active"] = json!(true);
+    let mut answers = vec![
+        good.to_string(),
+        r#"{"active":false}"#.to_owned(),
+        r#"{"active":"true"}"#.to_owned(),
+        r#"{"active":true,"active":false}"#.to_owned(),
+        "<html>".to_owned(),
+    ];
+    for (name, value) in [
+        ("iss", json!(STRANGER)),
+        ("aud", json!(null)),
+        ("aud", json!([RESOURCE])),
+        ("exp", json!(1e300)),
+        ("exp", json!(NOW as f64 + 0.4836)),
+        ("exp", json!(null)),
+        ("sub", json!(null)),
+        ("scope", json!(["mcp:read"])),
+        ("cnf", json!({"jkt": "x"})),
+        ("token_type", json!("DPoP")),
+        ("token_use", json!("refresh_token")),
+        ("token_use", json!("access_token")),
+        ("typ", json!("ID")),
+    ] {
+        let mut answer = good.clone();
+        answer[name] = value;
+        answers.push(answer.to_string());
+    }
+    answers
+}
+
 fn assert_good(claims: &Value, issuer: &str, audience: &str) {
     assert_eq!(claims["iss"], issuer);
     let names_us = |aud: &Value| aud == audience;
