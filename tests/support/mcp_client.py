@@ -54,6 +54,8 @@ class Login:
 
     async def wait_for_callback(self) -> AuthorizationCodeResult:
         query = await self.browse(self.authorization_urls[-1], self.redirect_uri, self.on_redirect)
+        if "code" not in query:
+            raise RuntimeError(f"the authorization server refused: {query}")
         return AuthorizationCodeResult(
             code=query["code"], state=query.get("state"), iss=query.get("iss")
         )

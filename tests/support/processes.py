@@ -81,7 +81,7 @@ class Child:
             last = "\n".join(self.log().splitlines()[-25:])
             raise ChildFailed(f"{self.name} ended with status {code}; its log ends with:\n{last}")
 
-    def first_json_line(self, timeout: float = 120.0) -> dict[str, Any]:
+    def first_json_line(self, timeout: float = 300.0) -> dict[str, Any]:
         """The object that the process prints as its first line once it is ready."""
 
         def line() -> str | None:

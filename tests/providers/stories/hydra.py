@@ -76,8 +76,8 @@ def typescript(stage: Stage, step: str, running: Running) -> None:
         try:
             client.connect()
         except clients.ClientFailed as error:
-            said = " ".join(str(error).split())[:160]
+            said = " ".join(str(error).split())
         else:
             said = "nothing: the login works"
     check("client_uri" in said, said)
-    stage.saw(f"left out: {step}", f"{sdk.title} {sdk.version()}: {said}")
+    stage.saw(f"left out: {step}", f"{sdk.title} {sdk.version()}: {said[:160]}")

@@ -16,7 +16,6 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from mcp.shared.auth import OAuthClientInformationFull
-
 from support.code_flow import REDIRECT_URI, LoginFailed
 from support.mcp_client import Login
 
@@ -102,18 +101,35 @@ def roles(stage: Stage, running: Running, server: Keycloak) -> None:
                     server.admin("POST", f"/users/{user['id']}/role-mappings/{below}", [role])
                 hand_made.append(gateway.judged(login(server, "desk", running.url)))
                 registered.append(gateway.judged(server.login(running.url)["access_token"]))
-            # Clients that register themselves have no full scope: the role has to be in a scope's.
-            scope = server.scope_id("mcp:tools")
-            server.admin("POST", f"/client-scopes/{scope}/scope-mappings/{below}", [role])
+            # Clients that register themselves have neither full scope nor the scope `roles`, whose
+            # mappers make the claim: both have to be in `mcp:tools`.
+            scope = f"/client-scopes/{server.scope_id('mcp:tools')}"
+            server.admin("POST", f"{scope}/scope-mappings/{below}", [role])
+            server.admin("POST", f"{scope}/protocol-mappers/models", role_mapper(claim))
             registered.append(gateway.judged(server.login(running.url)["access_token"]))
         no, yes = (403, "claim_not_allowed"), (200, None)
         check(hand_made == [no, yes], hand_made)
         check(registered == [no, no, yes], registered)
         stage.saw(
             f"role in `{claim}`",
-            "without it 403 `claim_not_allowed`, with it 200; a client that registered itself: "
-            "only once the role is in the scope of `mcp:tools` (tab *Scope*) too",
+            "without it 403 `claim_not_allowed`, with it 200; a client that registered itself: only "
+            "once `mcp:tools` has the role (tab *Scope*) and a mapper for the claim",
         )
+
+
+def role_mapper(claim: str) -> Json:
+    kind = "realm" if claim.startswith("/realm_access") else "client"
+    return {
+        "name": f"{kind} roles",
+        "protocol": "openid-connect",
+        "protocolMapper": f"oidc-usermodel-{kind}-role-mapper",
+        "config": {
+            "claim.name": claim.removeprefix("/").replace("/", "."),
+            "jsonType.label": "String",
+            "multivalued": "true",
+            "access.token.claim": "true",
+        },
+    }
 
 
 def lightweight(stage: Stage, running: Running, server: Keycloak) -> None:
@@ -297,7 +313,8 @@ def metadata_document() -> Iterator[str]:
                 "grant_types": ["authorization_code", "refresh_token"],
                 "response_types": ["code"],
                 "token_endpoint_auth_method": "none",
-                "scope": "mcp:tools",
+                # The SDK asks for `offline_access` too, where the metadata name it.
+                "scope": "mcp:tools offline_access",
             }
             text = json.dumps(document).encode()
             self.send_response(200)
