@@ -1,6 +1,6 @@
 //! The access token of a request: `Authorization: Bearer` (RFC 6750 §2.1), and nowhere else.
 
-/// What the `Authorization` headers of a request hold.
+/// The content of the `Authorization` headers of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credentials<'a> {
     /// No header, or an empty one.
@@ -73,7 +73,7 @@ pub fn known_scheme(value: &[u8]) -> Option<&'static str> {
     KNOWN.into_iter().find(is_it)
 }
 
-/// What follows the scheme, if it is Bearer (in any case, RFC 9110 §11.1).
+/// The part behind the scheme, if that is Bearer (in any case, RFC 9110 §11.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked("bearer".len())?;
     let ends = rest
@@ -93,7 +93,7 @@ fn is_b64token(token: &[u8]) -> bool {
     !body.is_empty() && body.iter().fold(true, sound)
 }
 
-/// Whether a byte may be in a token, but for padding.
+/// The bytes that may be in a token, but for padding.
 const IS_SOUND: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0_u8;

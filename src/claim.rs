@@ -9,7 +9,7 @@ use crate::template::Bindings;
 use crate::template::Template;
 use crate::token::Claims;
 
-/// Where a claim stands: a top-level name, or a JSON Pointer (RFC 6901) if it begins with `/`.
+/// The place of a claim: a top-level name, or a JSON Pointer (RFC 6901) if it begins with `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimPath(Vec<String>);
 
@@ -40,7 +40,7 @@ impl ClaimPath {
         claims.get(&self.0)
     }
 
-    /// Whether this is the top-level claim `name`.
+    /// Returns whether this is the top-level claim `name`.
     pub fn is(&self, name: &str) -> bool {
         matches!(self.0.as_slice(), [only] if only == name)
     }
@@ -63,12 +63,12 @@ impl fmt::Display for ClaimPath {
 pub struct ClaimRule {
     /// The claim.
     pub claim: ClaimPath,
-    /// What it may be; variables are bound by the request's path.
+    /// The values that it may have; variables are bound by the request's path.
     pub values: Vec<Template>,
 }
 
 impl ClaimRule {
-    /// Whether the claim, or one member of it where it is a list, has one of the values.
+    /// Returns whether the claim, or one member of it where it is a list, has one of the values.
     pub fn admits(&self, claims: &Claims, bindings: &Bindings) -> bool {
         match self.claim.of(claims) {
             None => false,
@@ -89,13 +89,13 @@ impl ClaimRule {
 /// A claim that is handed to the server in a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityHeader {
-    /// Where the value comes from.
+    /// The claim that the value comes from.
     pub claim: ClaimPath,
     /// The header's name, in lower case.
     pub name: Arc<str>,
 }
 
-/// What filter state says of the caller.
+/// A fact of the caller, for filter state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallerFact {
     /// `sub`
@@ -144,7 +144,7 @@ impl CallerFact {
 /// Bytes outside visible ASCII and space, and `%` itself, are percent-encoded (RFC 3986 §2.1), so
 /// that nothing in a token can end a header or begin another one. In a list so are the commas of its
 /// members: no two lists have one value. A scope has no space in it (RFC 6749 §3.3).
-pub fn header_value(claim: &ClaimPath, claims: &Claims) -> Option<String> {
+pub(crate) fn header_value(claim: &ClaimPath, claims: &Claims) -> Option<String> {
     written(claim, claims).filter(|text| !text.is_empty())
 }
 
@@ -177,7 +177,7 @@ fn scalar(value: &Value) -> Option<String> {
 }
 
 /// Percent-encodes what is not visible ASCII or an inner space, and `%` (RFC 3986 §2.1).
-pub fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     encode_but(text, b'%')
 }
 

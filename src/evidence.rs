@@ -1,6 +1,6 @@
-//! What may be said of values that came from outside, in logs and in filter state.
+//! Values that came from outside, as they may stand in logs and in filter state.
 
-/// How many characters of an outside value are shown.
+/// The most characters of an outside value that are shown.
 const SHOWN: usize = 96;
 
 /// `text` in quotes, its control characters escaped, cut after 96 characters: one line, harmless

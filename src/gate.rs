@@ -5,7 +5,7 @@ mod credentials;
 mod edits;
 mod metadata;
 mod operation;
-pub mod refusal;
+mod refusal;
 pub mod reply;
 #[cfg(test)]
 mod tests;
@@ -30,7 +30,7 @@ pub use refusal::{DeniedRequest, MismatchedRequest, Refusal};
 /// When a client that was refused for want of room may come again.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(1);
 
-/// What becomes of a request.
+/// The decision on a request.
 #[derive(Debug)]
 #[must_use]
 pub enum Decision {
@@ -56,15 +56,14 @@ pub enum Decision {
     ReadBody(Pending),
 }
 
-/// What is known of a request whose operation is still to be read: all that headers and token say
-/// of it is decided.
+/// A request whose operation is still to be read: all that headers and token say of it is decided.
 #[derive(Clone, Debug)]
 pub struct Pending {
     caller: Rc<Caller>,
-    /// Whether a request of this method has a body. If not, it need not wait for one: there is no
+    /// `true` if a request of this method has a body. If not, it need not wait for one: there is no
     /// operation in it, and the first byte of a body is refused.
     pub expects_body: bool,
-    /// What is changed in it if it is allowed.
+    /// The changes to it if it is allowed.
     pub edits: Edits,
 }
 
@@ -98,7 +97,7 @@ pub fn unjudged(config: &Config) -> Decision {
     }
 }
 
-/// Whether [`route`] has to know the `:authority`.
+/// Returns whether [`route`] has to know the `:authority`.
 pub fn needs_authority(config: &Config) -> bool {
     config
         .resources
@@ -106,7 +105,7 @@ pub fn needs_authority(config: &Config) -> bool {
         .any(|resource| resource.hosts != Hosts::Any)
 }
 
-/// Whether a decision on this request may depend on its body.
+/// Returns whether a decision on this request may depend on its body.
 pub fn needs_body(config: &Config, route: &Route) -> bool {
     match route {
         Route::Protected(id, _) => config

@@ -127,7 +127,7 @@ impl Keys {
         }
     }
 
-    /// Whether a token that `key` of `issuer` verified may still be taken for verified: the key has
+    /// Returns whether a token that `key` of `issuer` verified may still be taken for verified: the key has
     /// not left the set, and the set is not too old.
     pub fn trusts(&mut self, issuer: IssuerId, key: KeyId, now: UnixNanos) -> bool {
         match self.keys_of(issuer) {
@@ -145,7 +145,7 @@ impl Keys {
         }
     }
 
-    /// Whether a token that no key of `issuer` had signed at a [`generation`](Self::generation) may
+    /// Returns whether a token that no key of `issuer` had signed at a [`generation`](Self::generation) may
     /// still be taken for forged: no key has come or gone, and the set is not too old.
     pub fn is_unchanged(&mut self, issuer: IssuerId, generation: u64, now: UnixNanos) -> bool {
         match self.keys_of(issuer) {
@@ -232,7 +232,7 @@ impl Keys {
         self.each_mirror(|mirror, outbox| mirror.handle_shutdown(outbox));
     }
 
-    /// How each issuer's fetched keys are.
+    /// The state of each issuer's fetched keys.
     pub fn status(&self, now: UnixNanos) -> impl Iterator<Item = (IssuerId, KeyStatus)> {
         let remotes = self.issuers.iter();
         remotes.filter_map(move |(id, issuer)| Some((id, issuer.remote()?.status(now))))

@@ -11,7 +11,7 @@
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm))]
 
 pub mod bearer;
-pub mod claim;
+pub(crate) mod claim;
 pub mod config;
 pub mod evidence;
 pub mod gate;
@@ -27,7 +27,7 @@ pub mod mcp;
 pub mod quota;
 pub mod reason;
 pub mod resource;
-pub mod scope;
+pub(crate) mod scope;
 pub mod sorted;
 pub mod template;
 #[cfg(test)]

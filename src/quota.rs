@@ -6,7 +6,7 @@ use crate::time::UnixNanos;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// How many lines may still be written.
+/// The number of lines that may still be written.
 #[derive(Clone, Debug)]
 pub struct Quota {
     per_second: u32,
@@ -26,7 +26,7 @@ impl Quota {
         }
     }
 
-    /// Whether one more line may be written; if not, it is counted as left out.
+    /// Returns whether one more line may be written; if not, it is counted as left out.
     pub fn take(&mut self) -> bool {
         match self.left.checked_sub(1) {
             Some(left) => {

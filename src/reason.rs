@@ -1,7 +1,7 @@
 //! Why a request was refused: a closed set, and its one mapping to what the client, the counters
 //! and the logs are told.
 
-/// Whose fault a refusal is: what an operator looks at first.
+/// The party at fault for a refusal: what an operator looks at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// The request itself is malformed or ambiguous.
@@ -45,7 +45,7 @@ impl ErrorCode {
     }
 }
 
-/// What a client may learn from a refusal: status, code, and a description from a closed set.
+/// The things that a client may learn from a refusal: status, code, and a description from a closed set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// HTTP status.
@@ -54,7 +54,7 @@ pub struct Answer {
     pub error: ErrorCode,
     /// The `error_description`: ASCII without `"` and `\` (RFC 6750 §3), never from the request.
     pub description: &'static str,
-    /// Whether a `WWW-Authenticate` challenge goes with it.
+    /// The `WWW-Authenticate` challenge that goes with it.
     pub challenge: Challenge,
 }
 
@@ -84,12 +84,12 @@ macro_rules! reasons {
                 match self { $( Self::$name => $label, )+ }
             }
 
-            /// Whose fault it is.
+            /// The party at fault.
             pub const fn fault(self) -> Fault {
                 match self { $( Self::$name => Fault::$fault, )+ }
             }
 
-            /// What the client is told.
+            /// The answer to the client.
             pub const fn answer(self) -> Answer {
                 match self { $( Self::$name => Answer {
                     status: $status,

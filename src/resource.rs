@@ -21,7 +21,7 @@ use host::{Admission, Authority, Hosts};
 use metadata::MirrorMatch;
 use path::{PathMatch, PathPattern, RequestPath};
 
-/// Where RFC 9728 §3.1 puts a resource's metadata: between host and path.
+/// The place of a resource's metadata (RFC 9728 §3.1): between host and path.
 pub const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
 /// A protected resource (RFC 9728 §1.2) and what it asks of a request.
@@ -35,38 +35,38 @@ pub struct Resource {
     pub pattern: PathPattern,
     /// The hosts that it is served on.
     pub hosts: Hosts,
-    /// Whose tokens it accepts.
+    /// The issuers whose tokens it accepts.
     pub issuers: Vec<IssuerId>,
     /// The scopes that every request needs.
     pub scopes: Vec<String>,
-    /// What single operations need beyond that.
+    /// The needs of single operations beyond that.
     pub operations: Vec<OperationRule>,
-    /// Whether lists lose the entries that their reader may not use.
+    /// `true` if lists lose the entries that their reader may not use.
     pub filter_lists: bool,
     /// Which scopes imply others.
     pub scope_hierarchy: ScopeHierarchy,
-    /// What claims must say.
+    /// The values that claims must have.
     pub require_claims: Vec<ClaimRule>,
     /// The only origins of browsers that are served; `None` for all.
     pub allowed_origins: Option<Vec<String>>,
-    /// What filter state says of the client.
+    /// The facts of the caller that filter state has.
     pub filter_state: Vec<CallerFact>,
-    /// What the server is told of the client.
+    /// The headers that tell the server of the caller.
     pub identity_headers: Vec<IdentityHeader>,
     /// The headers that it gets from nobody else.
     pub withheld: withheld::Withheld,
-    /// Whether the server gets the token itself.
+    /// `true` if the server gets the token itself.
     pub forward_token: bool,
-    /// Whether CORS is answered here.
+    /// `true` if CORS is answered here.
     pub cors: bool,
-    /// Where the metadata is found, and what it says.
+    /// The metadata document, and its place.
     pub metadata: metadata::Metadata,
     /// The metadata of an issuer of its, served on its hosts.
     pub mirror: Option<metadata::Mirror>,
 }
 
 impl Resource {
-    /// Whether a token with the scopes `granted` has what the rules ask for this operation.
+    /// Returns whether a token with the scopes `granted` has what the rules ask for this operation.
     pub fn allows(&self, operation: &Operation, granted: &[String]) -> bool {
         self.operations
             .iter()
@@ -80,7 +80,7 @@ impl Resource {
     }
 }
 
-/// Whom a request is for.
+/// The resource that a request is for, and what of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// No resource: none of our business.

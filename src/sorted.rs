@@ -31,7 +31,7 @@ impl<K: Copy + Ord, V> SortedMap<K, V> {
         self.entries.get_mut(at).map(|(_, value)| &mut **value)
     }
 
-    /// Whether `key` has a value.
+    /// Returns whether `key` has a value.
     pub fn contains(&self, key: K) -> bool {
         self.find(key).is_ok()
     }
@@ -72,12 +72,12 @@ impl<K: Copy + Ord, V> SortedMap<K, V> {
         self.entries.iter_mut().map(|(_, value)| &mut **value)
     }
 
-    /// How many there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

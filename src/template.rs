@@ -20,7 +20,7 @@ impl Bindings {
             .map(|(_, value)| value.as_str())
     }
 
-    /// How many bytes they take.
+    /// The number of bytes that they take.
     pub fn bytes(&self) -> usize {
         self.0
             .iter()
@@ -110,7 +110,7 @@ impl Template {
         Self { parts }
     }
 
-    /// Whether it has variables.
+    /// Returns whether it has variables.
     pub fn has_variables(&self) -> bool {
         self.parts
             .iter()

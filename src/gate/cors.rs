@@ -7,7 +7,7 @@ use crate::evidence::escaped_bytes;
 use crate::head::Head;
 use crate::reason::Reason;
 
-/// How many values of a list are shown.
+/// The most values of a list that are shown.
 const SHOWN: usize = 4;
 
 impl Request<'_> {
@@ -72,7 +72,7 @@ impl Request<'_> {
     }
 }
 
-/// Whether a preflight can do nothing but ask: it has no body, no credentials, and no header by
+/// Returns whether a preflight can do nothing but ask: it has no body, no credentials, and no header by
 /// which a server could take it for another method. A browser sends none of these.
 fn is_nothing_else(head: &Head) -> bool {
     const OTHERS: [&str; 5] = [

@@ -1,4 +1,4 @@
-//! What is changed in a request before it is forwarded: identity in, token out.
+//! The changes to a request before it is forwarded: identity in, token out.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -11,16 +11,16 @@ use crate::head::folds_to;
 use crate::lists::Lists;
 use crate::trust::Caller;
 
-/// What is changed in a request before it is forwarded.
+/// The changes to a request before it is forwarded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
     /// Headers to remove: the token, and whatever a server could take for an identity header, the
     /// client's own copy included.
     pub remove: Vec<Cow<'static, str>>,
-    /// Whose request it is: identity headers to add once those are gone, and what filter state
+    /// The caller: identity headers to add once those are gone, and what filter state
     /// says.
     pub caller: Option<Rc<Caller>>,
-    /// What is taken out of the response.
+    /// The lists that are taken out of the response.
     pub lists: Option<Box<Lists>>,
     /// Headers that let a browser's script read the response, unless the server itself says who
     /// may (`access-control-allow-origin`).
@@ -34,7 +34,7 @@ impl Edits {
         headers.map(|(name, value)| (&**name, value.as_str()))
     }
 
-    /// What filter state says of the caller: names and values.
+    /// The facts of the caller for filter state: names and values.
     pub fn facts(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let facts = self.caller.iter().flat_map(|caller| &caller.facts);
         facts.map(|(fact, value)| (fact.name(), value.as_str()))
@@ -76,7 +76,7 @@ impl Request<'_> {
         }
     }
 
-    /// Whether responses are read. Who only observes changes nothing.
+    /// Returns whether responses are read. Who only observes changes nothing.
     pub(super) fn filters_lists(&self) -> bool {
         self.target.resource.filter_lists && self.config.mode == Mode::Enforce
     }

@@ -1,4 +1,4 @@
-//! What a caller may do: scopes and claims, and the operation that a body asks for.
+//! The things that a caller may do: scopes and claims, and the operation that a body asks for.
 
 use std::rc::Rc;
 
@@ -110,7 +110,7 @@ impl Request<'_> {
         })
     }
 
-    /// Where a rule depends on a name, the request must have one.
+    /// Refuses a request without a name where a rule depends on it.
     pub(super) fn refuse_nameless(&self, caller: &Caller, operations: &[Operation]) -> Row {
         let rules = &self.target.resource.operations;
         let mut unnamed = operations.iter().filter(|one| one.lacks_name());
@@ -157,7 +157,7 @@ impl Request<'_> {
         self.refuse(refusal)
     }
 
-    /// What is to be taken out of the response.
+    /// The lists that are to be taken out of the response.
     pub(super) fn lists(
         &self,
         caller: &Caller,

@@ -15,15 +15,15 @@ pub struct Refusal {
     pub resource: ResourceId,
     /// The issuer of the token, once it is known to be one of the resource's.
     pub issuer: Option<IssuerId>,
-    /// What the configuration allows, where a comparison failed.
+    /// The values that the configuration allows, where a comparison failed.
     pub expected: Option<String>,
-    /// What was found in its place: from the token, escaped and cut.
+    /// The value that was found in their place: from the token, escaped and cut.
     pub found: Option<String>,
     /// When the client may come again.
     pub retry_after: Option<Duration>,
     /// All scopes that the operation needs, where one is missing.
     pub needs: Option<Vec<String>>,
-    /// How headers and body disagree, if that is the reason.
+    /// The disagreement of headers and body, if that is the reason.
     pub mismatch: Option<MismatchedRequest>,
     /// The operation that is denied, where the request can be answered by an error of JSON-RPC.
     pub denied: Option<DeniedRequest>,
@@ -34,14 +34,14 @@ pub struct Refusal {
 pub struct DeniedRequest {
     /// Its JSON-RPC id, to be repeated in the answer.
     pub id: RequestId,
-    /// What it asks for, escaped and cut.
+    /// The operation that it asks for, escaped and cut.
     pub operation: String,
 }
 
 /// A request whose routing headers and body disagree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MismatchedRequest {
-    /// How.
+    /// The disagreement.
     pub mismatch: Mismatch,
     /// Its JSON-RPC id, to be repeated in the answer.
     pub id: Option<RequestId>,

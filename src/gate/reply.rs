@@ -22,7 +22,7 @@ const HEADER_MISMATCH: i32 = -32020;
 /// One of those that MCP leaves to implementations (-32000 to -32019), and that no SDK uses itself.
 const OPERATION_NOT_ALLOWED: i32 = -32003;
 const METADATA_METHODS: &str = "GET, HEAD, OPTIONS";
-/// How long a browser may keep the answer to a preflight, in seconds; Chromium caps it at 2 hours.
+/// The time for which a browser may keep the answer to a preflight, in seconds; Chromium caps it at 2 hours.
 const PREFLIGHT_SECONDS: &str = "7200";
 
 /// A whole local response.
@@ -36,7 +36,7 @@ pub struct Reply {
     pub body: String,
 }
 
-/// What a reply needs to know of the request's `Origin`.
+/// The request's `Origin`, as far as a reply needs to know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin<'a> {
     /// No CORS headers: the request has no `Origin`, or the resource leaves CORS to the server.
@@ -240,7 +240,7 @@ fn challenge(
     format!("Bearer {}", parameters.join(", "))
 }
 
-/// What lets a script of this origin read a response.
+/// The headers that let a script of this origin read a response.
 pub fn readable(origin: Origin<'_>) -> Vec<(&'static str, String)> {
     let mut headers = Vec::new();
     if origin != Origin::Absent {

@@ -47,7 +47,7 @@ impl Request<'_> {
     }
 }
 
-/// What follows a path may be a secret, however its question mark is spelt.
+/// The path alone: its query may be a secret, however the question mark is spelt.
 fn without_query(path: &[u8]) -> &[u8] {
     const ENDS: [&[u8]; 6] = [b"?", b"#", b"%3f", b"%3F", b"%23", b"%25"];
     let ends = |at: &usize| {

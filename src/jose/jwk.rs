@@ -17,9 +17,9 @@ use crate::json::{Elements, Json, JsonError, Members};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// How many keys of a set are looked at, from its beginning.
+/// The most keys of a set that are looked at, from its beginning.
 pub const MAX_KEYS: usize = 64;
-/// How many `key_ops` one key can have: RFC 7517 §4.3 knows eight.
+/// The most `key_ops` that one key can have: RFC 7517 §4.3 knows eight.
 const MAX_KEY_OPS: usize = 64;
 
 /// Tells a key of an issuer from all others that it ever had.
@@ -37,7 +37,7 @@ pub struct VerificationKey {
 }
 
 impl VerificationKey {
-    /// What it is remembered by.
+    /// The id that it is remembered by.
     pub fn id(&self) -> KeyId {
         self.id
     }
@@ -53,13 +53,13 @@ impl VerificationKey {
         every.filter(|alg| self.fits(*alg))
     }
 
-    /// Whether `kty`, `crv` and `alg` of the key let it verify signatures of `alg` (RFC 8725 §3.1:
+    /// Returns whether `kty`, `crv` and `alg` of the key let it verify signatures of `alg` (RFC 8725 §3.1:
     /// the key decides, not the token).
     pub fn fits(&self, alg: Algorithm) -> bool {
         self.key.key_type() == alg.key_type() && self.algorithm.is_none_or(|own| own == alg)
     }
 
-    /// Whether the signature is by this key, and the key fits.
+    /// Returns whether the signature is by this key, and the key fits.
     pub fn verify(
         &self,
         verifier: &dyn SignatureVerifier,
@@ -70,7 +70,7 @@ impl VerificationKey {
         self.fits(alg) && verifier.verify(alg, &self.key, message, signature)
     }
 
-    /// Whether both are the same but for their ids.
+    /// Returns whether both are the same but for their ids.
     fn is(&self, other: &Self) -> bool {
         self.kid == other.kid && self.algorithm == other.algorithm && self.key == other.key
     }
@@ -82,7 +82,7 @@ pub struct KeySet {
     keys: Vec<VerificationKey>,
 }
 
-/// What a set has for a token.
+/// The keys that a set has for a token.
 #[derive(Debug)]
 pub enum Lookup<'a> {
     /// One key or more to try.
@@ -132,7 +132,7 @@ impl KeySet {
         &self.keys
     }
 
-    /// Whether it has this key.
+    /// Returns whether it has this key.
     pub fn has(&self, id: KeyId) -> bool {
         self.keys.iter().any(|key| key.id == id)
     }
@@ -163,12 +163,12 @@ impl KeySet {
             .filter_map(|key| Some((key.kid()?, key.algorithms().next()?)))
     }
 
-    /// How many keys are usable.
+    /// The number of usable keys.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether none is.
+    /// Returns whether none is.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -268,13 +268,13 @@ pub enum SkipReason {
     Roca,
     /// The set has `more` keys behind the first [`MAX_KEYS`].
     TooManyKeys {
-        /// How many.
+        /// Their number.
         more: usize,
     },
 }
 
 impl SkipReason {
-    /// Whether something is wrong with the key, or it is only for another purpose.
+    /// Returns whether something is wrong with the key, or it is only for another purpose.
     pub const fn is_fault(&self) -> bool {
         !matches!(self, Self::NotForSignatures | Self::NotForVerification)
     }

@@ -252,7 +252,7 @@ impl PublicKey {
         }
     }
 
-    /// What kind of key it is.
+    /// The kind of the key.
     pub fn key_type(&self) -> KeyType {
         match &self.inner {
             Inner::Rsa(_) => KeyType::Rsa,
@@ -296,7 +296,7 @@ fn trim(mut number: &[u8]) -> &[u8] {
 
 /// Checks signatures.
 pub trait SignatureVerifier {
-    /// Whether `signature` is by the holder of `key`, under `alg`, over `message`. `false` also
+    /// Returns whether `signature` is by the holder of `key`, under `alg`, over `message`. `false` also
     /// where the key is not for the algorithm.
     ///
     /// Signatures have one length each; ECDSA's are `r` and `s` side by side (RFC 7518 §3.4), never

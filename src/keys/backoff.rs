@@ -1,4 +1,4 @@
-//! How long to wait after failures, and for callbacks.
+//! The waits after failures, and for callbacks.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use std::time::Duration;
 pub(crate) const FIRST: Duration = Duration::from_secs(1);
 /// The longest pause after a failed fetch, before jitter.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
-/// How often a fetch is tried again after [`FIRST`] while there were never any keys: a server that has
+/// The number of times that a fetch is tried again after [`FIRST`] while there were never any keys: a server that has
 /// just started may still be making its own.
 const FIRST_KEYS: u32 = 5;
 /// For a try that is so near, requests wait where there were never any keys.
 pub(crate) const NEAR: Duration = Duration::from_secs(2);
 /// The least time from a failure to the next try that requests can cause while no keys can be used.
 pub(crate) const ON_REQUEST: Duration = Duration::from_secs(2);
-/// How long past its timeout a fetch is waited for; then its callback is taken for lost.
+/// The time past its timeout for which a fetch is waited for; then its callback is taken for lost.
 pub(crate) const CALLBACK_GRACE: Duration = Duration::from_secs(2);
 
 /// The pause after so many failures in a row before this one.

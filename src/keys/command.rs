@@ -1,4 +1,4 @@
-//! What the keys want done, and how it is told what came of it.
+//! Commands: the things that the keys want done, and the answers to them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub const MAX_RESPONSE_BYTES: usize = 512 * 1024;
 /// One fetch, from its command to its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchId {
-    /// What is fetched.
+    /// The document that is fetched.
     pub(super) entry: EntryId,
     number: u64,
 }
@@ -29,7 +29,7 @@ pub struct Fetch {
     pub issuer: IssuerId,
     /// The Envoy cluster to call.
     pub cluster: String,
-    /// What to get: its authority, path and query go into the request.
+    /// The URL to get: its authority, path and query go into the request.
     pub url: HttpUrl,
     /// After which Envoy gives up.
     pub timeout: Duration,
@@ -72,7 +72,7 @@ pub enum Command {
         entry: EntryId,
         /// The entry's name.
         key: String,
-        /// What to write.
+        /// The value to write.
         value: Vec<u8>,
         /// The version that was read.
         version: u32,
@@ -88,19 +88,19 @@ pub enum Command {
 pub enum Event {
     /// A key set was fetched and taken over.
     Refreshed {
-        /// How many usable keys it has.
+        /// The number of usable keys in it.
         keys: usize,
         /// After which it is to be refreshed.
         refresh: Duration,
     },
     /// A key set that another worker had fetched was taken over.
     Adopted {
-        /// How many usable keys it has.
+        /// The number of usable keys in it.
         keys: usize,
     },
     /// Keys that should have been refreshed were used.
     StaleUse {
-        /// How often since this was last told.
+        /// The number of verdicts since this was last told.
         verdicts: u64,
     },
     /// Something is wrong with a key of the set.
@@ -109,18 +109,18 @@ pub enum Event {
     MetadataFailed {
         /// Why.
         error: FetchError,
-        /// What was asked, escaped and cut, without its query.
+        /// The URL that was asked, escaped and cut, without its query.
         url: String,
-        /// How long until the next one.
+        /// The time until the next one.
         retry_in: Duration,
     },
     /// A fetch failed; the next is after `retry_in`.
     FetchFailed {
         /// Why: of several places that were asked, by the error that says most.
         error: FetchError,
-        /// What was asked, escaped and cut, without its query.
+        /// The URL that was asked, escaped and cut, without its query.
         url: String,
-        /// How long until the next one.
+        /// The time until the next one.
         retry_in: Duration,
     },
 }
@@ -129,7 +129,7 @@ pub enum Event {
 pub(super) struct Outbox<'a> {
     pub(super) commands: &'a mut VecDeque<Command>,
     pub(super) next_fetch: &'a mut u64,
-    /// Whose they are, and for which of its documents.
+    /// The issuer, and the document that they are about.
     pub(super) entry: EntryId,
 }
 

@@ -1,4 +1,4 @@
-//! How an issuer's key set is found: RFC 8414 and OpenID Connect Discovery 1.0.
+//! Discovery of an issuer's key set: RFC 8414 and OpenID Connect Discovery 1.0.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::evidence::escaped;
 use crate::json::{Json, JsonError, Members};
 use crate::url::{HttpUrl, UrlError};
 
-/// Where to ask, in the order of the MCP specification.
+/// The places to ask, in the order of the MCP specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WellKnown {
     /// `/.well-known/oauth-authorization-server` before the issuer's path (RFC 8414 §3.1).
@@ -20,10 +20,10 @@ pub enum WellKnown {
 impl WellKnown {
     /// The first place to ask.
     pub const FIRST: Self = Self::OauthInserted;
-    /// How many places one issuer can have.
+    /// The most places that one issuer can have.
     pub const MOST: u32 = 3;
 
-    /// Where to ask next. An issuer without a path has its two OpenID places in one.
+    /// The place to ask next. An issuer without a path has its two OpenID places in one.
     pub fn next(self, issuer: &HttpUrl) -> Option<Self> {
         match self {
             Self::OauthInserted if path(issuer).is_empty() => Some(Self::OpenidAppended),

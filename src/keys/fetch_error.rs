@@ -41,14 +41,14 @@ impl fmt::Display for FetchError {
     }
 }
 
-/// What was asked, for logs: without the query, in which a key might stand.
+/// The URL that was asked, for logs: without the query, in which a key might stand.
 pub(crate) fn shown(url: &HttpUrl) -> String {
     let text = url.as_str();
     escaped(text.split_once('?').map_or(text, |(before, _)| before))
 }
 
 impl FetchError {
-    /// How much it says of why no place had the metadata: the cause is seldom in the last one.
+    /// The weight of what it says of why no place had the metadata: the cause is seldom in the last one.
     pub(crate) const fn weight(&self) -> u8 {
         match self {
             Self::Discovery(DiscoveryError::IssuerMismatch(_)) => 5,

@@ -20,7 +20,7 @@ use crate::reason::Reason;
 use crate::time::UnixNanos;
 use crate::url::HttpUrl;
 
-/// How long a discovered `jwks_uri` is used before the metadata is read again.
+/// The time for which a discovered `jwks_uri` is used before the metadata is read again.
 const REDISCOVER: Duration = Duration::from_secs(60 * 60);
 /// One issuer whose keys are fetched.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(super) struct RemoteIssuer {
     failures: u32,
     /// When the last one failed, here or in another worker.
     failed_at: Option<UnixNanos>,
-    /// What is being asked, for logs.
+    /// The URL that is being asked, for logs.
     asked: String,
     /// The error of this attempt that says most so far, and what was asked.
     told: Option<(FetchError, String)>,
@@ -57,7 +57,7 @@ pub(super) struct RemoteIssuer {
     sharing: Option<Sharing>,
 }
 
-/// Where the key set is.
+/// The place of the key set.
 #[derive(Debug)]
 enum Location {
     Configured(HttpUrl),
@@ -77,7 +77,7 @@ enum FetchedKeys {
     },
 }
 
-/// How a set was fetched, by the clock of the worker that did it.
+/// The fetch of a set, by the clock of the worker that did it.
 #[derive(Clone, Copy, Debug)]
 struct Fetched {
     /// When the request for it was sent: it has every key that was published by then.
@@ -88,7 +88,7 @@ struct Fetched {
     refresh: Duration,
 }
 
-/// What is being done about them.
+/// The work that is being done on them.
 #[derive(Clone, Copy, Debug)]
 enum Work {
     /// Nothing before `next`.
@@ -106,7 +106,7 @@ enum Work {
     },
 }
 
-/// What a fetch is for.
+/// The cause of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
     /// It is time.
@@ -117,19 +117,19 @@ enum Why {
     NoKeys,
 }
 
-/// What is fetched.
+/// The document that is fetched.
 #[derive(Clone, Copy, Debug)]
 enum Document {
     Metadata(WellKnown),
     KeySet,
 }
 
-/// What an operator watches.
+/// The state of an issuer's keys, for operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyStatus {
-    /// How many usable keys there are.
+    /// The number of usable keys.
     pub keys: usize,
-    /// How long ago they were fetched; `None` if never.
+    /// The time since they were fetched; `None` if they never were.
     pub age: Option<Duration>,
 }
 
@@ -191,7 +191,7 @@ impl RemoteIssuer {
         }
     }
 
-    /// Whether a token that `key` verified may still be taken for verified.
+    /// Returns whether a token that `key` verified may still be taken for verified.
     pub(super) fn trusts(&mut self, key: KeyId, now: UnixNanos) -> bool {
         self.heed_backward_jump(now);
         let FetchedKeys::Present { set, .. } = &self.keys else {
@@ -208,7 +208,7 @@ impl RemoteIssuer {
         self.generation
     }
 
-    /// Whether a token that no key of this generation had signed may still be taken for forged.
+    /// Returns whether a token that no key of this generation had signed may still be taken for forged.
     pub(super) fn is_unchanged(&mut self, generation: u64, now: UnixNanos) -> bool {
         self.heed_backward_jump(now);
         if generation != self.generation || self.unusable(now).is_some() {
@@ -252,7 +252,7 @@ impl RemoteIssuer {
         self.refused.has(kid, alg, now, cooldown)
     }
 
-    /// Whether a token that was first seen at `since` may be by a key that this worker lacks.
+    /// Returns whether a token that was first seen at `since` may be by a key that this worker lacks.
     pub(super) fn doubt(&mut self, since: UnixNanos, now: UnixNanos) -> Doubt {
         if matches!(&self.keys, FetchedKeys::Present { fetched, .. } if since <= fetched.begun) {
             return Doubt::Settled;
@@ -275,7 +275,7 @@ impl RemoteIssuer {
         }
     }
 
-    /// Whether a fetch is now wanted because no keys can be used: who waits for the schedule alone
+    /// Returns whether a fetch is now wanted because no keys can be used: who waits for the schedule alone
     /// waits long after an outage.
     fn ask_for_any(&mut self, now: UnixNanos) -> bool {
         let may_ask = self
@@ -287,7 +287,7 @@ impl RemoteIssuer {
         may_ask
     }
 
-    /// Whether a refresh is under way or now wanted; at most one begins per cooldown.
+    /// Returns whether a refresh is under way or now wanted; at most one begins per cooldown.
     fn ask_refresh(&mut self, now: UnixNanos) -> bool {
         match self.work {
             Work::Wanted { .. } | Work::Claiming { .. } | Work::Fetching { .. } => true,
@@ -400,7 +400,7 @@ impl RemoteIssuer {
         matches!(&self.keys, FetchedKeys::Present { at, fetched, .. } if now.since(*at) > fetched.refresh)
     }
 
-    /// Whether a fetch is under way, or about to be.
+    /// Returns whether a fetch is under way, or about to be.
     fn is_coming(&self, now: UnixNanos) -> bool {
         match self.work {
             Work::Idle => {

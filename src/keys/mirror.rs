@@ -14,7 +14,7 @@ use super::sharing::{Outcome, Sharing};
 use crate::keys::RemoteKeys;
 use crate::time::UnixNanos;
 
-/// How old the copy is when it is fetched anew.
+/// The age at which the copy is fetched anew.
 const REFRESH: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Mirror {
     config: RemoteKeys,
     /// The last good one: it is served on while it cannot be fetched anew.
     document: Option<Document>,
-    /// What is being asked, for logs.
+    /// The URL that is being asked, for logs.
     asked: String,
     /// The error of this attempt that says most so far, and what was asked.
     told: Option<(FetchError, String)>,
@@ -79,7 +79,7 @@ impl Mirror {
         self.document.as_ref().map(|it| it.bytes.as_slice())
     }
 
-    /// Whether the first document may come while a request waits for it. One that cannot be had is
+    /// Returns whether the first document may come while a request waits for it. One that cannot be had is
     /// asked for again on request, as keys are.
     pub(super) fn is_coming(&mut self, now: UnixNanos) -> bool {
         let Work::Idle { next } = &mut self.work else {

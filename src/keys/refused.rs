@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::jose::signature::Algorithm;
 use crate::time::UnixNanos;
 
-/// How many are remembered; the oldest make room.
+/// The most that are remembered; the oldest make room.
 const MOST: usize = 64;
 /// The longest `kid` that is remembered, in bytes.
 const LONGEST_KID: usize = 256;
@@ -34,7 +34,7 @@ impl RefusedKeys {
         self.0.push_back(Refused { kid, alg, at });
     }
 
-    /// Whether it was refused within `period` before `now`.
+    /// Returns whether it was refused within `period` before `now`.
     pub(super) fn has(
         &mut self,
         kid: Option<&str>,

@@ -1,4 +1,4 @@
-//! What the workers of one Envoy tell each other about an issuer: its keys or its mirrored metadata,
+//! The entry in which the workers of one Envoy tell each other about an issuer: its keys or its mirrored metadata,
 //! and who fetches them.
 //!
 //! One entry of the host's shared data for each of the two, changed by compare-and-swap alone. Other
@@ -15,23 +15,23 @@ use crate::ids::IssuerId;
 use crate::keys::RemoteKeys;
 use crate::time::UnixNanos;
 
-/// How often a worker looks while another one fetches.
+/// The time between two looks of a worker while another one fetches.
 pub(super) const FOLLOW: Duration = Duration::from_millis(5);
-/// How often a worker tries to write down what came of a fetch, while others write too.
+/// The most tries of a worker to write what came of a fetch, while others write too.
 pub(super) const MOST_TRIES: u8 = 8;
-/// How many entries of a kind there can be: the host never frees the name of one.
+/// The most entries of a kind: the host never frees the name of one.
 const SLOTS: u64 = 4096;
-/// How many slots are looked at for one that is not another issuer's.
+/// The most slots that are looked at for one that is not another issuer's.
 const MOST_PROBES: u64 = 4;
 /// The longest head of an entry, in bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
-/// How far another worker's reading of the clock may be ahead of this one's.
+/// The most by which another worker's reading of the clock may be ahead of this one's.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 
 /// An entry of the host's shared data, with its version for compare-and-swap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedEntry {
-    /// What some worker wrote.
+    /// The value that some worker wrote.
     pub value: Vec<u8>,
     /// Its version.
     pub version: u32,
@@ -64,15 +64,15 @@ impl Subject {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Record {
-    /// What this is about: see [`Place`].
+    /// The issuer and configuration that this is about: see [`Place`].
     binding: String,
-    /// Who is fetching.
+    /// The worker that is fetching.
     pub(super) lease: Option<Lease>,
     /// When an unknown key last caused a fetch.
     pub(super) asked_at: Option<UnixNanos>,
     /// That the last fetch failed.
     pub(super) failure: Option<Failure>,
-    /// Where discovery found the key set.
+    /// The place where discovery found the key set.
     pub(super) location: Option<FoundAt>,
     /// When and for how long the document was fetched.
     pub(super) fetched: Option<Freshness>,
@@ -120,7 +120,7 @@ pub(super) struct LongestTimes {
     pub(super) location: Duration,
 }
 
-/// Where an entry of one issuer is, and what it must be bound to.
+/// The place of an entry of one issuer, and what it must be bound to.
 #[derive(Debug)]
 pub(super) struct Place {
     subject: Subject,
@@ -178,7 +178,7 @@ impl Place {
         }
     }
 
-    /// What an entry says, and the document in it. What is not plausible is as good as not there.
+    /// The head of an entry, and the document in it. What is not plausible is as good as not there.
     /// `None` if the entry is for another issuer, or another configuration of this one: then
     /// [`key`](Self::key) is the next to look at.
     pub(super) fn read<'a>(

@@ -22,7 +22,7 @@ pub(super) struct Sharing {
     publication: Option<Publication>,
 }
 
-/// What is to be written when a fetch has ended.
+/// The outcome that is to be written when a fetch has ended.
 #[derive(Debug)]
 struct Publication {
     outcome: Outcome,

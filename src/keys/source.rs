@@ -1,4 +1,4 @@
-//! Where an issuer's keys come from, and how they are kept: the part of the configuration that is about
+//! The source of an issuer's keys, and how they are kept: the part of the configuration that is about
 //! keys.
 
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use crate::jose::jwk::KeySet;
 use crate::url::HttpUrl;
 
-/// What is fetched of one issuer.
+/// The documents that are fetched of one issuer.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'c> {
-    /// Where its keys come from.
+    /// The source of its keys.
     pub keys: &'c KeySource,
-    /// Whether its metadata is wanted too.
+    /// `true` if its metadata is wanted too.
     pub mirrors_metadata: bool,
 }
 
-/// Where an issuer's keys come from.
+/// The source of an issuer's keys.
 #[derive(Debug)]
 pub enum KeySource {
     /// From the configuration; they never change and never grow stale.
@@ -24,7 +24,7 @@ pub enum KeySource {
     Remote(RemoteKeys),
 }
 
-/// How an issuer's keys are fetched.
+/// The fetching of an issuer's keys.
 #[derive(Clone, Debug)]
 pub struct RemoteKeys {
     /// The issuer's identifier, from which discovery URLs are made (RFC 8414 §3).
@@ -48,7 +48,7 @@ pub struct KeyTimings {
     pub timeout: Duration,
     /// The least time between two fetches caused by unknown keys: 1 s to 1 h; default 30 s.
     pub unknown_key_cooldown: Duration,
-    /// How long past `refresh` the last good keys are used when they cannot be refreshed: 0 to
+    /// The time past `refresh` for which the last good keys are used when they cannot be refreshed: 0 to
     /// 7 days; default 3,600 s. A revoked key is trusted for so long in an outage.
     pub max_stale: Duration,
 }

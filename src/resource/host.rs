@@ -52,7 +52,7 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// Whether a request is for a host.
+/// The answer to whether a request is for a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// It is.
@@ -64,7 +64,7 @@ pub enum Admission {
 }
 
 impl Hosts {
-    /// Whether a request with this authority is for one of the hosts.
+    /// Returns whether a request with this authority is for one of the hosts.
     pub fn admit(&self, authority: Authority<'_>) -> Admission {
         let Self::Only(patterns) = self else {
             return Admission::Granted;

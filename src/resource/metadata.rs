@@ -18,7 +18,7 @@ pub struct Metadata {
     pattern: PathPattern,
 }
 
-/// What goes into the document besides the identifier (RFC 9728 §2).
+/// The members of the document besides the identifier (RFC 9728 §2).
 #[derive(Serialize)]
 pub struct Members<'a> {
     /// The issuers, byte for byte: clients compare them with what those servers say of themselves.
@@ -72,7 +72,7 @@ impl Metadata {
     }
 }
 
-/// Where clients of 2025-03-26 look for the metadata of an authorization server, on the host of the
+/// The places where clients of 2025-03-26 look for the metadata of an authorization server, on the host of the
 /// MCP server (RFC 8414 §3.1, OpenID Connect Discovery §4).
 pub const MIRRORED: [&str; 2] = [
     "/.well-known/oauth-authorization-server",
@@ -82,7 +82,7 @@ pub const MIRRORED: [&str; 2] = [
 /// An issuer's metadata, served on a resource's host.
 #[derive(Debug)]
 pub struct Mirror {
-    /// Whose.
+    /// The issuer.
     pub issuer: IssuerId,
     /// The paths, with that of the resource behind them and without.
     pub places: Vec<PathPattern>,

@@ -63,7 +63,7 @@ impl fmt::Display for PatternError {
     }
 }
 
-/// How a request's path stands to a pattern.
+/// The relation of a request's path to a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathMatch {
     /// No server reads it as below the pattern.
@@ -114,12 +114,12 @@ impl PathPattern {
         (self.segments.len(), literals)
     }
 
-    /// How many segments it has.
+    /// The number of its segments.
     pub fn segments(&self) -> usize {
         self.segments.len()
     }
 
-    /// Whether the two stand for the same paths; case does not tell paths apart.
+    /// Returns whether the two stand for the same paths; case does not tell paths apart.
     pub fn same_shape(&self, other: &Self) -> bool {
         self.segments.len() == other.segments.len()
             && self
@@ -246,7 +246,7 @@ impl<'a> RequestPath<'a> {
         }
     }
 
-    /// How the path stands to a pattern.
+    /// The relation of the path to a pattern.
     pub fn matches(&self, pattern: &PathPattern) -> PathMatch {
         match spelt_below(self.raw, pattern) {
             Some(Spelt {
@@ -274,7 +274,7 @@ impl<'a> RequestPath<'a> {
     }
 }
 
-/// What most plain paths are: of another first name, and of no script. All others are read.
+/// The form of most plain paths: of another first name, and of no script. All others are read.
 fn begins_otherwise(plain: &[u8], pattern: &PathPattern) -> bool {
     let Some(Segment::Literal(name)) = pattern.segments.first() else {
         return false;
@@ -296,7 +296,7 @@ struct Spelt {
     is_suffixed: bool,
 }
 
-/// Whether the path is below the pattern as it is spelt, but for suffixes.
+/// Returns whether the path is below the pattern as it is spelt, but for suffixes.
 fn spelt_below(raw: &[u8], pattern: &PathPattern) -> Option<Spelt> {
     let mut found = segments(raw).peekable();
     let mut bindings = Vec::new();
@@ -329,7 +329,7 @@ fn spelt_below(raw: &[u8], pattern: &PathPattern) -> Option<Spelt> {
     })
 }
 
-/// Whether a character behind a name is none of it.
+/// Returns whether a character behind a name is none of it.
 fn ends_name(character: u8) -> bool {
     !(character.is_ascii_alphanumeric() || matches!(character, b'-' | b'_'))
 }

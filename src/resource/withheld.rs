@@ -10,7 +10,7 @@
 use super::IdentityHeader;
 use crate::head::{folded, folds_to};
 
-/// What no request of a resource brings along, whatever `identity_headers` says: the default names,
+/// The headers that no request of a resource brings along, whatever `identity_headers` says: the default names,
 /// which a server may look for all the same, and what gunicorn cuts from the front of a path. Each in
 /// the spelling that [`folds_to`] makes of it.
 pub(crate) const ALWAYS: [&str; 5] = [

@@ -1,4 +1,4 @@
-//! How keys are fetched: discovery, then the set; and what follows from a failure.
+//! Fetches of keys: discovery, then the set; and what follows from a failure.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl RemoteIssuer {
         }
     }
 
-    /// How long it may take until a fetch has ended.
+    /// The longest time until a fetch has ended.
     pub(super) fn longest_fetch(&self, with_discovery: bool) -> Duration {
         let one = self.config.timings.timeout.saturating_add(CALLBACK_GRACE);
         if with_discovery {

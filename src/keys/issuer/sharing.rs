@@ -1,4 +1,4 @@
-//! How one issuer's keys are shared between workers: see [`crate::keys::sharing`].
+//! One issuer's keys, shared between workers: see [`crate::keys::sharing`].
 
 use std::time::Duration;
 
@@ -11,8 +11,16 @@ use crate::keys::shared::{FOLLOW, Failure, FoundAt, Freshness, Record, SharedEnt
 use crate::keys::sharing::Outcome;
 use crate::time::UnixNanos;
 
-/// How often an unknown key makes a worker look for keys that another one has fetched.
+/// The time between two looks for keys that another worker has fetched, for an unknown key.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// A thing to do instead of a fetch.
+enum Instead {
+    /// Take over the failure of another worker.
+    Fail(Failure),
+    /// Nothing: what there is must do.
+    Rest,
+}
 
 impl RemoteIssuer {
     /// Asks for the shared entry.
@@ -22,7 +30,7 @@ impl RemoteIssuer {
         }
     }
 
-    /// Whether another worker may have fetched since this one looked: looking costs no fetch.
+    /// Returns whether another worker may have fetched since this one looked: looking costs no fetch.
     pub(super) fn look_again(&mut self, now: UnixNanos) -> bool {
         let is_due = now < self.looked_at || now.since(self.looked_at) >= LOOK_AGAIN;
         let again = self.sharing.is_some() && is_due;
@@ -39,7 +47,7 @@ impl RemoteIssuer {
         }
     }
 
-    /// What the shared entry is; `None` where the host has none to share.
+    /// The shared entry was read; `None` where the host has none to share.
     pub(in crate::keys) fn handle_shared(
         &mut self,
         entry: Option<SharedEntry>,
@@ -77,37 +85,39 @@ impl RemoteIssuer {
         {
             return self.want(why, now.saturating_add(FOLLOW));
         }
+        if let Some(instead) = self.need_not_fetch(why, &record, now) {
+            return match instead {
+                Instead::Fail(failure) => self.adopt_failure(failure, outbox),
+                Instead::Rest => self.rest(outbox),
+            };
+        }
+        self.claim(why, record, body, version, now, outbox);
+    }
+
+    /// The reason not to fetch that others have left, who know as much as a fetch would tell.
+    fn need_not_fetch(&mut self, why: Why, record: &Record, now: UnixNanos) -> Option<Instead> {
         match why {
             Why::Schedule => {
-                if let Some(failure) = record.failure
-                    && failure.retry_at > now
-                {
-                    return self.adopt_failure(failure, outbox);
-                }
+                let failure = record.failure.filter(|it| it.retry_at > now)?;
+                Some(Instead::Fail(failure))
             }
             Why::NoKeys => {
-                if let Some(failure) = record.failure
-                    && now.since(failure.at) < backoff::ON_REQUEST
-                {
-                    return self.adopt_failure(failure, outbox);
-                }
+                let is_recent = |it: &Failure| now.since(it.at) < backoff::ON_REQUEST;
+                Some(Instead::Fail(record.failure.filter(is_recent)?))
             }
             Why::UnknownKey => {
                 if let Some(asked_at) = record.asked_at {
                     self.last_asked = self.last_asked.max(Some(asked_at.min(now)));
                 }
-                if !self.has_cooled(now) {
-                    return match record.failure {
-                        Some(failure) => self.adopt_failure(failure, outbox),
-                        None => self.rest(outbox),
-                    };
+                if self.has_cooled(now) {
+                    return None;
                 }
+                Some(record.failure.map_or(Instead::Rest, Instead::Fail))
             }
         }
-        self.claim(why, record, body, version, now, outbox);
     }
 
-    /// Whether the shared entry was written as this worker had asked.
+    /// The shared entry was written as this worker had asked, or was not.
     pub(in crate::keys) fn handle_shared_written(
         &mut self,
         written: bool,

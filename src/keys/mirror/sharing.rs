@@ -1,4 +1,4 @@
-//! How mirrored metadata is shared between workers: as keys, but nobody looks unless a fetch is due.
+//! Mirrored metadata, shared between workers: as keys, but nobody looks unless a fetch is due.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ impl Mirror {
         }
     }
 
-    /// Whether the shared entry was written as this worker had asked.
+    /// The shared entry was written as this worker had asked, or was not.
     pub(in crate::keys) fn handle_shared_written(
         &mut self,
         written: bool,
@@ -129,7 +129,7 @@ impl Mirror {
         true
     }
 
-    /// Whether this worker leaves it at a failure of another: until the next try, or as long as no
+    /// Returns whether this worker leaves it at a failure of another: until the next try, or as long as no
     /// request may ask for a first document.
     fn heeds(&self, failure: &Failure, now: UnixNanos) -> bool {
         let just_now = now.since(failure.at) < backoff::ON_REQUEST;
