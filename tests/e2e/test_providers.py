@@ -17,7 +17,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-
 from support import cases, http1, paths, tokens
 from support.authorization import AuthorizationServer
 from support.bootstrap import Listener
