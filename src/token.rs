@@ -1,6 +1,6 @@
 //! One JWT: parsed, judged, and verified.
 //!
-//! [`UnverifiedToken::parse`] reads it, [`UnverifiedToken::check`] refuses by what it says of
+//! [`UnverifiedToken::parse`] reads it, [`UnverifiedToken::fails`] refuses by what it says of
 //! itself, [`UnverifiedToken::verify`] makes it a [`VerifiedToken`]. A refusal needs no trust, so
 //! the cheap step comes first: a token for someone else makes no one fetch a key or compute a
 //! signature.
@@ -23,11 +23,11 @@ use crate::jose::signature::{Algorithm, SignatureVerifier};
 pub use claims::{AnswerTerms, Claims};
 pub use unreadable::{Unreadable, right_form};
 
-/// How many keys a token is tried against; more than one only without `kid`, or where an issuer
+/// The most keys that a token is tried against; more than one only without `kid`, or where an issuer
 /// gave one `kid` to several keys.
 pub const MAX_KEYS_TRIED: usize = 4;
 
-/// What the tokens of one issuer must be like.
+/// The rules for the tokens of one issuer.
 #[derive(Clone, Debug)]
 pub struct TokenPolicy {
     /// `iss`, byte for byte.
@@ -36,7 +36,7 @@ pub struct TokenPolicy {
     pub algorithms: Vec<Algorithm>,
     /// `typ` must be one of these.
     pub token_types: Vec<TokenType>,
-    /// How far the issuer's clock may be off, in both directions.
+    /// The most that the issuer's clock may be off, in both directions.
     pub clock_skew: Duration,
     /// The longest `exp - iat`; where it is set, `iat` is required.
     pub max_token_lifetime: Option<Duration>,
@@ -193,18 +193,8 @@ impl<'t> UnverifiedToken<'t> {
         self.header.algorithm
     }
 
-    /// Every [`Check`], up to the first that does not pass. `audiences` are the values of which
-    /// `aud` must have one.
-    pub fn check(
-        &self,
-        policy: &TokenPolicy,
-        audiences: &[impl AsRef<str>],
-        now: UnixNanos,
-    ) -> Result<(), Reason> {
-        check(Some(&self.header), &self.claims, policy, audiences, now)
-    }
-
-    /// The first [`Check`] that does not pass.
+    /// The first [`Check`] that does not pass. `audiences` are the values of which `aud` must have
+    /// one.
     pub fn fails(
         &self,
         policy: &TokenPolicy,
@@ -214,7 +204,7 @@ impl<'t> UnverifiedToken<'t> {
         first_failure(Some(&self.header), &self.claims, policy, audiences, now)
     }
 
-    /// Whether one check passes, whatever comes of the others: for explanations.
+    /// Returns whether one check passes, whatever comes of the others: for explanations.
     pub fn passes(
         &self,
         check: Check,
@@ -241,7 +231,6 @@ impl<'t> UnverifiedToken<'t> {
             .find(|key| key.verify(verifier, algorithm, self.signing_input, &self.signature));
         match signer {
             Some(signer) => Ok(VerifiedToken {
-                header: self.header,
                 claims: self.claims,
                 key: signer.id(),
             }),
@@ -260,9 +249,8 @@ impl fmt::Debug for UnverifiedToken<'_> {
 }
 
 /// A token that its issuer signed: nobody else changed a byte of it. Whether it is for this
-/// resource, and still, is [`check`](VerifiedToken::check)'s to say.
+/// resource, [`UnverifiedToken::fails`] has said before.
 pub struct VerifiedToken {
-    header: Header,
     claims: Claims,
     key: KeyId,
 }
@@ -277,24 +265,12 @@ impl VerifiedToken {
     pub fn key(&self) -> KeyId {
         self.key
     }
-
-    /// As [`UnverifiedToken::check`], for a token that was verified at another time.
-    pub fn check(
-        &self,
-        policy: &TokenPolicy,
-        audiences: &[impl AsRef<str>],
-        now: UnixNanos,
-    ) -> Result<(), Reason> {
-        check(Some(&self.header), &self.claims, policy, audiences, now)
-    }
 }
 
 /// As [`UnverifiedToken`]'s.
 impl fmt::Debug for VerifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifiedToken")
-            .field("algorithm", &self.header.algorithm)
-            .finish_non_exhaustive()
+        f.debug_struct("VerifiedToken").finish_non_exhaustive()
     }
 }
 
@@ -309,17 +285,6 @@ impl Claims {
     ) -> Option<Check> {
         first_failure(None, self, policy, audiences, now)
     }
-}
-
-fn check(
-    header: Option<&Header>,
-    claims: &Claims,
-    policy: &TokenPolicy,
-    audiences: &[impl AsRef<str>],
-    now: UnixNanos,
-) -> Result<(), Reason> {
-    let failure = first_failure(header, claims, policy, audiences, now);
-    failure.map_or(Ok(()), |check| Err(check.reason()))
 }
 
 fn first_failure(

@@ -104,15 +104,15 @@ pub fn token(input: &[u8]) {
     assert_eq!(claims["iss"].as_str(), Some(parsed.unverified_issuer()));
 
     let policy = policy();
-    let verdict = parsed.check(&policy, &[RESOURCE], UnixNanos::from_secs(NOW));
-    if verdict.is_ok() {
+    let failure = parsed.fails(&policy, &[RESOURCE], UnixNanos::from_secs(NOW));
+    if failure.is_none() {
         assert_good(&claims, ISSUER, RESOURCE);
         assert!(is_type_of_access_token(header["typ"].as_str()));
         let life = number(&claims, "exp").unwrap() - number(&claims, "iat").unwrap();
         assert!(life < 86_400.0 + 2.0);
     }
     let far = UnixNanos::from_secs(253_402_300_799 + SKEW);
-    assert!(parsed.check(&policy, &[RESOURCE], far).is_err());
+    assert!(parsed.fails(&policy, &[RESOURCE], far).is_some());
 
     let kid = parsed.unverified_kid().map(str::to_owned);
     let algorithm = parsed.algorithm();
@@ -120,13 +120,7 @@ pub fn token(input: &[u8]) {
         return;
     };
     match parsed.verify(fitting, &Portable) {
-        Ok(verified) => {
-            assert!(signed.is_some() || is_known(text), "a forged token");
-            assert_eq!(
-                verified.check(&policy, &[RESOURCE], UnixNanos::from_secs(NOW)),
-                verdict
-            );
-        }
+        Ok(_) => assert!(signed.is_some() || is_known(text), "a forged token"),
         Err(_) => {
             assert!(signed.is_none() || algorithm != Algorithm::EdDsa);
         }

@@ -350,3 +350,52 @@ fn a_token_in_the_wrong_place_is_not_repeated() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_says(&ran, &["and a query"]);
 }
+
+#[test]
+fn a_saved_answer_of_introspection_is_judged() {
+    let mut asking = config();
+    asking["issuers"][0]["introspection"] = json!({"cluster": "introspection"});
+    let good = json!({
+        "active": true, "aud": "https://mcp.example.com/mcp", "exp": NOW + 600, "sub": "alice",
+        "scope": "mcp:read",
+    });
+    let with = |name: &str, value: Value| {
+        let mut answer = good.clone();
+        answer[name] = value;
+        answer
+    };
+    for (answer, code, says) in [
+        (good.clone(), 0, "set     x-mcp-sub: alice"),
+        (json!({"active": false}), 1, "Refused: token_inactive"),
+        (
+            with("token_use", json!("refresh_token")),
+            1,
+            "Refused: not_an_access_token",
+        ),
+        (with("aud", json!(null)), 1, "Refused: audience_not_allowed"),
+        (
+            with("active", json!("true")),
+            1,
+            "Note: --introspection: the answer cannot be used: its active is neither true nor false.",
+        ),
+    ] {
+        let saved = file(&answer);
+        let token = "ory_at_mgvDfVDjOmsCTFjuqAO6";
+        let more = ["--introspection", saved.to_str().unwrap()];
+        let ran = explain_without_keys(&asking, token, &more);
+        assert_eq!(ran.code, code, "{}{}", ran.stdout, ran.stderr);
+        assert_says(&ran, &[says, "is asked about"]);
+        assert_nothing_of(token, &ran);
+    }
+    let ran = explain_without_keys(&asking, "ory_at_mgvDfVDjOmsCTFjuqAO6", &[]);
+    assert_says(&ran, &["Held until https://", "--introspection"]);
+    let checked = run(&["check", file(&asking).to_str().unwrap()], "");
+    assert_says(
+        &checked,
+        &[
+            "asked about       opaque tokens",
+            "through cluster \"introspection\"",
+            "holds for 30s",
+        ],
+    );
+}

@@ -96,6 +96,7 @@ class IntrospectionServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # Head and body in one piece: no delayed acknowledgement between them.
 
             def do_POST(self) -> None:
                 length = int(self.headers.get("content-length", "0"))

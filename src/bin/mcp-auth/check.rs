@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::ValueHint;
 use mcp_auth_filter::config::{Config, Issuer, Mode};
+use mcp_auth_filter::introspection::{EndpointSource, IntrospectionSource, Tokens};
 use mcp_auth_filter::keys::discovery::WellKnown;
 use mcp_auth_filter::keys::{KeySource, RemoteKeys};
 use mcp_auth_filter::mcp::Needs;
@@ -282,6 +283,9 @@ fn describe_issuer(issuer: &Issuer, out: &mut String) -> fmt::Result {
         }
         KeySource::Remote(remote) => describe_keys(remote, out)?,
     }
+    if let Some(source) = &issuer.introspection {
+        describe_introspection(source, out)?;
+    }
     if issuer.mirrors_metadata {
         row(out, "metadata", "also served on the hosts of its resources")?;
     }
@@ -304,6 +308,36 @@ fn describe_issuer(issuer: &Issuer, out: &mut String) -> fmt::Result {
         |max| format!("at most {}; iat is required", show::duration(max)),
     );
     row(out, "lifetime", &lifetime)
+}
+
+fn describe_introspection(source: &IntrospectionSource, out: &mut String) -> fmt::Result {
+    let tokens = match source.tokens {
+        Tokens::Opaque => "opaque tokens",
+        Tokens::All => "all tokens; JWTs are verified besides",
+    };
+    row(out, "asked about", tokens)?;
+    let place = match &source.endpoint {
+        EndpointSource::Configured(url) => show::line(url.as_str()),
+        EndpointSource::Discovered { cluster } => {
+            format!("the introspection_endpoint found through cluster {cluster:?}")
+        }
+    };
+    row(
+        out,
+        "",
+        &format!("POST {place} through cluster {:?}", source.cluster),
+    )?;
+    let audience = if source.require_audience {
+        "without aud it is refused"
+    } else {
+        "it need not have aud"
+    };
+    let holds = show::duration(source.cache);
+    row(
+        out,
+        "an answer",
+        &format!("holds for {holds} at most; {audience}"),
+    )
 }
 
 fn describe_keys(remote: &RemoteKeys, out: &mut String) -> fmt::Result {

@@ -14,7 +14,7 @@ use mcp_auth_filter::config::Config;
 use mcp_auth_filter::gate::reply::Reply;
 use mcp_auth_filter::gate::{self, Body, Decision, Edits, Refusal};
 use mcp_auth_filter::ids::IssuerId;
-use mcp_auth_filter::introspection::{self, EndpointSource, Introspection};
+use mcp_auth_filter::introspection::{self, AskError, EndpointSource, Introspection};
 use mcp_auth_filter::jose::jwk::KeySet;
 use mcp_auth_filter::jose::signature::Portable;
 use mcp_auth_filter::keys::KeySource;
@@ -215,19 +215,31 @@ fn ask_nowhere(config: &mut Config) {
     }
 }
 
-/// Lets the issuer that is asked have said this.
-fn answer_question(introspection: &mut Introspection, answer: &[u8], now: UnixNanos) {
+/// Lets the issuer that is asked have said this; what is wrong with it, if it is no answer.
+fn answer_question(
+    introspection: &mut Introspection,
+    answer: &[u8],
+    now: UnixNanos,
+) -> Option<AskError> {
+    let mut flaw = None;
     introspection.handle_tick(now);
     while let Some(command) = introspection.next_command() {
-        if let introspection::Command::Call(call) = command {
-            let outcome = FetchOutcome::Response {
-                status: 200,
-                cache_control: Vec::new(),
-                body: answer.to_vec(),
-            };
-            introspection.handle_response(call.id, outcome, now);
+        match command {
+            introspection::Command::Call(call) => {
+                let outcome = FetchOutcome::Response {
+                    status: 200,
+                    cache_control: Vec::new(),
+                    body: answer.to_vec(),
+                };
+                introspection.handle_response(call.id, outcome, now);
+            }
+            introspection::Command::Report(_, introspection::Event::Failed { error, .. }) => {
+                flaw = Some(error);
+            }
+            introspection::Command::Report(..) | introspection::Command::Wake(..) => {}
         }
     }
+    flaw
 }
 
 impl Explanation<'_> {
@@ -244,8 +256,9 @@ impl Explanation<'_> {
             self.now,
             self.now,
         );
+        let mut flaw = None;
         if let (Decision::Wait(Awaited::Answer(..)), Some(answer)) = (&decision, &self.answer) {
-            answer_question(&mut trust.introspection, answer, self.now);
+            flaw = answer_question(&mut trust.introspection, answer, self.now);
             decision = gate::decide(
                 self.config,
                 &self.route,
@@ -285,6 +298,9 @@ impl Explanation<'_> {
                 out,
                 "The signature was NOT CHECKED, for want of keys (--jwks): this holds only if it is good."
             )?;
+        }
+        if let Some(flaw) = flaw {
+            writeln!(out, "Note: --introspection: {flaw}.")?;
         }
         self.write_decision(&decision, out)?;
         Ok(matches!(decision, Decision::Refuse(..)))

@@ -67,6 +67,16 @@ impl fmt::Display for Rows {
     }
 }
 
+/// The issuer that is asked about the resource's tokens.
+fn asked<'a>(explanation: &Explanation<'a>, resource: &Resource) -> Option<&'a str> {
+    let mut issuers = resource.issuers.iter();
+    let issuer = issuers.find_map(|id| {
+        let issuer = explanation.config.issuer(*id)?;
+        issuer.introspection.is_some().then_some(issuer)
+    });
+    Some(issuer?.policy.issuer.as_str())
+}
+
 impl Rows {
     /// For a request of a protected resource.
     pub(crate) fn of(explanation: &Explanation<'_>, keys: &mut Keys) -> Self {
@@ -83,7 +93,15 @@ impl Rows {
         };
         match UnverifiedToken::parse(token, explanation.config.limits.token_bytes) {
             Err(reason) => {
-                rows.unreadable(token, reason, explanation.config.limits.token_bytes);
+                let most = explanation.config.limits.token_bytes;
+                match asked(explanation, resource) {
+                    Some(asked) if reason == Reason::TokenMalformed => {
+                        let found = Unreadable::of(token, reason, most).found;
+                        let expected = format!("a JWT, or a token that {asked} is asked about");
+                        rows.push(Verdict::Open, "form", expected, found);
+                    }
+                    Some(_) | None => rows.unreadable(token, reason, most),
+                }
             }
             Ok(parsed) => {
                 rows.push(
