@@ -19,9 +19,6 @@ lint: ## formatting, clippy with warnings as errors, ruff
 	scripts/cargo fmt --check --manifest-path tests/support/rmcp_client/Cargo.toml
 	scripts/cargo fmt --check $(trim-exports-manifest)
 	scripts/cargo clippy --locked --all-targets -- --deny warnings
-	@# src/filter is for wasm alone: this cfg lets a native clippy see it.
-	RUSTFLAGS="--cfg lint_filter" CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-target}/lint \
-	  scripts/cargo clippy --locked --lib -- --deny warnings
 	$(trim-exports) clippy --locked --all-targets $(trim-exports-manifest) -- --deny warnings
 	scripts/ruff check --quiet --config tests/ruff.toml tests examples scripts
 

@@ -109,7 +109,7 @@ mod decide {
     fn remembered_opaque_token(bencher: Bencher<'_, '_>) {
         let config = asking_configuration();
         let keys = Keys::new(config.key_sources(), NOW, 0);
-        let mut trust = Trust::new(&config, keys, Box::new(Portable));
+        let mut trust = Trust::new(&config, keys, Box::new(Portable), [1, 2]);
         let head = head(
             "/mcp",
             Some("ory_at_mgvDfVDjOmsCTFjuqAO6.0H1KqXnKYHM4ZBNGdHzgHuFHyBTJ"),
@@ -146,7 +146,7 @@ mod decide {
         let mut config = configuration();
         config.limits.cached_tokens = cached_tokens;
         let keys = Keys::new(config.key_sources(), NOW, 0);
-        let mut trust = Trust::new(&config, keys, Box::new(Portable));
+        let mut trust = Trust::new(&config, keys, Box::new(Portable), [1, 2]);
         let head = head(path, token);
         let mut decide = || {
             let path = black_box(path).as_bytes();

@@ -73,7 +73,7 @@ fn judge(
     ]);
     let route = gate::route(config, Some(path.as_bytes()), Authority::NotRead);
     let keys = Keys::new(config.key_sources(), now, 0);
-    let mut trust = Trust::new(config, keys, Box::new(Portable));
+    let mut trust = Trust::new(config, keys, Box::new(Portable), [1, 2]);
     match gate::decide(config, &route, &head, &mut trust, now, now) {
         Decision::Allow(_) => Ok("allow"),
         Decision::Refuse(refusal, _) => Ok(refusal.reason.label()),

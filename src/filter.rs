@@ -1,21 +1,15 @@
-//! The filter as Envoy sees it: the only code that is compiled for wasm alone, and with `host`
-//! the only file that names host calls.
+//! The filter as Envoy sees it: contexts that hand the host's callbacks to a
+//! [`Worker`](crate::worker::Worker), and its [`Host`](crate::worker::host::Host), by calls to Envoy.
+//! It decides nothing.
 //!
-//! A root context for each configuration owns the [`worker::Worker`]; streams borrow it. Fetches
-//! are sent by the root alone, because the SDK drops the answer to a stream that has ended.
+//! A root context for each configuration owns the worker; streams borrow it. Calls are sent by the
+//! root alone, because the SDK drops the answer to a stream that has ended.
 
 mod abi;
-mod asking;
-mod body;
 mod host;
-mod metrics;
 mod protobuf;
-mod refusals;
-mod response;
 mod root;
-mod signature;
 mod stream;
-mod worker;
 
 use proxy_wasm::traits::RootContext;
 use proxy_wasm::types::LogLevel;

@@ -84,13 +84,19 @@ impl From<Rejection> for NoCaller {
 }
 
 impl Trust {
-    /// For one worker.
-    pub fn new(config: &Config, keys: Keys, verifier: Box<dyn SignatureVerifier>) -> Self {
+    /// For one worker. The `random` numbers must be unknown to clients: they spread what is
+    /// remembered.
+    pub fn new(
+        config: &Config,
+        keys: Keys,
+        verifier: Box<dyn SignatureVerifier>,
+        random: [u64; 2],
+    ) -> Self {
         Self {
             keys,
             introspection: Introspection::new(config.introspection_sources()),
             verifier,
-            memory: Memory::new(&config.limits),
+            memory: Memory::new(&config.limits, random),
         }
     }
 

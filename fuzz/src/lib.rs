@@ -416,7 +416,7 @@ pub fn decision(input: &[u8]) {
     assert_eq!(route, gate::route(config, path, authority));
 
     let keys = Keys::new(config.key_sources(), now, 0);
-    let mut trust = Trust::new(config, keys, Box::new(Portable));
+    let mut trust = Trust::new(config, keys, Box::new(Portable), [1, 2]);
     let decision = gate::decide(config, &route, &head, &mut trust, now, now);
     // What is remembered says the same.
     let again = gate::decide(config, &route, &head, &mut trust, now, now);
@@ -464,7 +464,7 @@ pub fn introspection(input: &[u8]) {
     });
     let now = UnixNanos::from_secs(NOW);
     let keys = Keys::new(config.key_sources(), now, 0);
-    let mut trust = Trust::new(config, keys, Box::new(Portable));
+    let mut trust = Trust::new(config, keys, Box::new(Portable), [1, 2]);
     let headers = [
         (":method", "GET"),
         ("authorization", "Bearer an-opaque-token-0"),

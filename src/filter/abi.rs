@@ -7,7 +7,7 @@ use std::ptr::null_mut;
 
 use proxy_wasm::types::MapType;
 
-use super::host::HostError;
+use crate::worker::host::HostError;
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;

@@ -7,29 +7,30 @@ use log::{error, warn};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
-use super::host;
-use super::stream::Stream;
-use super::worker::Worker;
+use super::host::{self, EnvoyHost};
+use super::stream::StreamContext;
 use crate::config::Config;
-use crate::time::UnixNanos;
+use crate::ids::StreamId;
+use crate::worker::Worker;
+use crate::worker::host::CallId;
 
-/// What the root shares with its streams; empty until there is a configuration.
-pub(super) type Shared = Rc<RefCell<Option<Worker>>>;
+/// The worker that the root shares with its streams; empty until there is a configuration.
+pub(super) type SharedWorker = Rc<RefCell<Option<Worker<EnvoyHost>>>>;
 
 pub(super) struct Root {
-    id: u32,
-    worker: Shared,
+    host: EnvoyHost,
+    worker: SharedWorker,
 }
 
 impl Root {
     pub(super) fn new(id: u32) -> Self {
         Self {
-            id,
-            worker: Shared::default(),
+            host: EnvoyHost::new(id),
+            worker: SharedWorker::default(),
         }
     }
 
-    fn with_worker(&self, act: impl FnOnce(&mut Worker)) {
+    fn with_worker(&self, act: impl FnOnce(&mut Worker<EnvoyHost>)) {
         match self.worker.try_borrow_mut() {
             Ok(mut worker) => {
                 if let Some(worker) = worker.as_mut() {
@@ -49,7 +50,7 @@ impl Context for Root {
         body_bytes: usize,
         _trailers: usize,
     ) {
-        self.with_worker(|worker| worker.response(call, headers, body_bytes));
+        self.with_worker(|worker| worker.call_response(CallId(call), headers, body_bytes));
     }
 }
 
@@ -73,10 +74,7 @@ impl RootContext for Root {
                 for warning in &config.warnings {
                     warn!("{warning}");
                 }
-                // Nothing is judged by this reading: at worst, keys are fetched late.
-                let now = host::now().unwrap_or(UnixNanos::ZERO);
-                let worker = Worker::new(self.id, config, now);
-                worker.plan(now);
+                let worker = Worker::new(self.host, config);
                 self.worker = Rc::new(RefCell::new(Some(worker)));
                 true
             }
@@ -92,7 +90,12 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(id, Rc::clone(&self.worker))))
+        let worker = Rc::clone(&self.worker);
+        Some(Box::new(StreamContext::new(
+            StreamId(id),
+            self.host,
+            worker,
+        )))
     }
 
     fn get_type(&self) -> Option<ContextType> {

@@ -1,143 +1,84 @@
-//! A stream's context: it hands its request to the worker, and lets nothing through undecided.
+//! A stream's context: it hands its callbacks to the worker, and lets nothing through undecided.
 
-use std::cell::Cell;
-use std::rc::Rc;
-
-use log::error;
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::Action;
+use proxy_wasm::types;
 
-use super::host;
-use super::response::Part;
-use super::root::Shared;
-use super::worker::{Phase, Worker};
+use super::host::EnvoyHost;
+use super::root::SharedWorker;
 use crate::ids::StreamId;
-use crate::reason::Reason;
+use crate::worker::{Action, Stream, Worker, refuse_unconfigured};
 
-pub(super) struct Stream {
-    id: StreamId,
-    worker: Shared,
-    phase: Rc<Cell<Phase>>,
+pub(super) struct StreamContext {
+    stream: Stream,
+    host: EnvoyHost,
+    worker: SharedWorker,
 }
 
-impl Stream {
-    pub(super) fn new(id: u32, worker: Shared) -> Self {
+impl StreamContext {
+    pub(super) fn new(id: StreamId, host: EnvoyHost, worker: SharedWorker) -> Self {
         Self {
-            id: StreamId(id),
+            stream: Stream::new(id),
+            host,
             worker,
-            phase: Rc::new(Cell::new(Phase::Stopped)),
         }
     }
 
-    fn action(&self) -> Action {
-        match self.phase.get() {
-            Phase::Stopped => Action::Pause,
-            Phase::HeadersForwarded | Phase::Forwarded | Phase::Untouched => Action::Continue,
-        }
-    }
-
-    /// More of the body has come, or its end.
-    fn body(&mut self, bytes: Option<usize>, ends: bool) -> Action {
-        if !matches!(self.phase.get(), Phase::Forwarded | Phase::Untouched)
-            && let Ok(mut worker) = self.worker.try_borrow_mut()
-            && let Some(worker) = worker.as_mut()
-        {
-            worker.body(self.id, bytes, ends);
-        }
-        match self.phase.get() {
-            Phase::Stopped | Phase::HeadersForwarded => Action::Pause,
-            Phase::Forwarded | Phase::Untouched => Action::Continue,
-        }
-    }
-
-    /// Does something with a response that is to be changed.
-    fn response<T>(&self, act: impl FnOnce(&mut Worker, StreamId) -> T) -> Option<T> {
+    fn with_worker<T>(&self, act: impl FnOnce(&mut Worker<EnvoyHost>, &Stream) -> T) -> Option<T> {
         let mut worker = self.worker.try_borrow_mut().ok()?;
-        let worker = worker.as_mut()?;
-        worker
-            .expects_response(self.id)
-            .then(|| act(worker, self.id))
+        worker.as_mut().map(|worker| act(worker, &self.stream))
     }
 }
 
-impl Context for Stream {}
+impl Context for StreamContext {}
 
 /// The host deletes a stream's context as soon as it has ended, for whatever reason.
-impl Drop for Stream {
+impl Drop for StreamContext {
     fn drop(&mut self) {
-        if let Ok(mut worker) = self.worker.try_borrow_mut()
-            && let Some(worker) = worker.as_mut()
-        {
-            worker.end(self.id);
-        }
+        self.with_worker(Worker::end);
     }
 }
 
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
-        let decided = match self.worker.try_borrow_mut() {
-            Ok(mut worker) => match worker.as_mut() {
-                Some(worker) => {
-                    worker.begin(self.id, end_of_stream, &self.phase);
-                    true
-                }
-                None => false,
+impl HttpContext for StreamContext {
+    fn on_http_request_headers(&mut self, _headers: usize, ends: bool) -> types::Action {
+        let action = self.with_worker(|worker, stream| worker.request_headers(stream, ends));
+        action.map_or_else(
+            || {
+                refuse_unconfigured(&self.host);
+                types::Action::Pause
             },
-            Err(_) => false,
-        };
-        if !decided {
-            refuse_unconfigured();
-        }
-        self.action()
+            of_host,
+        )
     }
 
-    // Bodies come here also while headers are paused, if the host is set to do that.
-    fn on_http_request_body(&mut self, body_bytes: usize, end_of_stream: bool) -> Action {
-        self.body(Some(body_bytes), end_of_stream)
+    fn on_http_request_body(&mut self, bytes: usize, ends: bool) -> types::Action {
+        let action = self.with_worker(|worker, stream| worker.request_body(stream, bytes, ends));
+        of_host(action.unwrap_or_else(|| self.stream.body_action()))
     }
 
-    // What waits now goes on without another call for its trailers.
-    fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
-        if self.phase.get() == Phase::Untouched {
-            return Action::Continue;
-        }
-        let clean = match self.worker.try_borrow_mut() {
-            Ok(mut worker) => match worker.as_mut() {
-                Some(worker) => worker.trailers(self.id, &self.phase),
-                None => false,
-            },
-            Err(_) => false,
-        };
-        if clean {
-            self.body(None, true)
-        } else {
-            Action::Pause
-        }
+    fn on_http_request_trailers(&mut self, _trailers: usize) -> types::Action {
+        let action = self.with_worker(Worker::request_trailers);
+        action.map_or(types::Action::Pause, of_host)
     }
 
-    fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
-        self.response(|worker, id| worker.response_headers(id, end_of_stream));
-        Action::Continue
+    fn on_http_response_headers(&mut self, _headers: usize, ends: bool) -> types::Action {
+        self.with_worker(|worker, stream| worker.response_headers(stream, ends));
+        types::Action::Continue
     }
 
-    fn on_http_response_body(&mut self, body_bytes: usize, end_of_stream: bool) -> Action {
-        match self.response(|worker, id| worker.response_body(id, body_bytes, end_of_stream)) {
-            Some(Part::Keep) => Action::Pause,
-            Some(Part::Forward) | None => Action::Continue,
-        }
+    fn on_http_response_body(&mut self, bytes: usize, ends: bool) -> types::Action {
+        let action = self.with_worker(|worker, stream| worker.response_body(stream, bytes, ends));
+        action.map_or(types::Action::Continue, of_host)
     }
 
-    fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
-        self.response(Worker::response_trailers);
-        Action::Continue
+    fn on_http_response_trailers(&mut self, _trailers: usize) -> types::Action {
+        self.with_worker(Worker::response_trailers);
+        types::Action::Continue
     }
 }
 
-#[cold]
-fn refuse_unconfigured() {
-    error!("a request came without a configuration: it is refused");
-    host::mark_reason(Reason::Internal.label());
-    if host::send(&crate::gate::reply::internal()).is_err() {
-        error!("the host did not send a response; the request stays stopped");
+const fn of_host(action: Action) -> types::Action {
+    match action {
+        Action::Continue => types::Action::Continue,
+        Action::Pause => types::Action::Pause,
     }
 }

@@ -169,6 +169,7 @@ fn trust(config: &Config) -> Trust {
         config,
         Keys::new(config.key_sources(), NOW, 0),
         Box::new(Portable),
+        [1, 2],
     )
 }
 

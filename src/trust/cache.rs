@@ -9,7 +9,7 @@
 mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasher as _, BuildHasherDefault, Hash as _, Hasher, RandomState};
+use std::hash::{BuildHasherDefault, Hash as _, Hasher};
 
 use foldhash::SharedSeed;
 use foldhash::fast::FoldHasher;
@@ -56,17 +56,16 @@ pub(super) struct CacheSeed {
     of_hasher: u64,
 }
 
-impl Default for CacheSeed {
-    fn default() -> Self {
-        let random = || RandomState::new().build_hasher().finish();
+impl CacheSeed {
+    /// Of numbers that nobody outside can know.
+    pub(super) fn new(random: [u64; 2]) -> Self {
+        let [of_worker, of_hasher] = random;
         Self {
-            of_worker: SharedSeed::from_u64(random()),
-            of_hasher: random(),
+            of_worker: SharedSeed::from_u64(of_worker),
+            of_hasher,
         }
     }
-}
 
-impl CacheSeed {
     /// The key for the whole value of `authorization`, and for what the variables of the resource's
     /// path stand for.
     pub(super) fn key<'a>(

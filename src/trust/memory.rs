@@ -70,7 +70,7 @@ struct KnownForged {
 }
 
 impl Memory {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, random: [u64; 2]) -> Self {
         let verified = Bounds {
             entries: limits.cached_tokens,
             bytes: limits.cached_bytes,
@@ -80,7 +80,7 @@ impl Memory {
             ..FORGED
         };
         Self {
-            seed: CacheSeed::default(),
+            seed: CacheSeed::new(random),
             verified: Cache::new(verified),
             forged: Cache::new(forged),
         }

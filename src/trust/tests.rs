@@ -63,7 +63,7 @@ impl Worker {
         let signatures = Counted::default();
         let keys = Keys::new(config.key_sources(), NOW, 7);
         Self {
-            trust: Trust::new(&config, keys, Box::new(signatures.clone())),
+            trust: Trust::new(&config, keys, Box::new(signatures.clone()), [1, 2]),
             config,
             signatures,
             now: NOW,

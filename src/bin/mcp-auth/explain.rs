@@ -246,7 +246,7 @@ impl Explanation<'_> {
     /// Writes everything; whether the request is refused.
     fn write(&self, out: &mut String) -> Result<bool, fmt::Error> {
         let keys = Keys::new(self.config.key_sources(), self.now, 0);
-        let mut trust = Trust::new(self.config, keys, Box::new(Portable));
+        let mut trust = Trust::new(self.config, keys, Box::new(Portable), [1, 2]);
         let head = &self.request.head().clone().ending(self.body.is_none());
         let mut decision = gate::decide(
             self.config,

@@ -57,7 +57,7 @@ impl Worker {
         let config = Config::parse(config.to_string().as_bytes()).unwrap();
         let keys = Keys::new(config.key_sources(), NOW, 7);
         Self {
-            trust: Trust::new(&config, keys, Box::new(Portable)),
+            trust: Trust::new(&config, keys, Box::new(Portable), [1, 2]),
             config,
             now: NOW,
             asked: 0,

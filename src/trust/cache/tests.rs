@@ -13,7 +13,7 @@ struct Numbers {
 impl Numbers {
     fn new(entries: usize, bytes: usize) -> Self {
         Self {
-            seed: CacheSeed::default(),
+            seed: CacheSeed::new([1, 2]),
             cache: Cache::new(Bounds { entries, bytes }),
             bindings: Bindings::default(),
         }
@@ -57,7 +57,7 @@ fn all_of_a_key_counts() {
     });
     let none = Bindings::default();
     let one = Bindings::from_iter([("t", "one")]);
-    let seed = CacheSeed::default();
+    let seed = CacheSeed::new([1, 2]);
     let resource =
         |number, credentials, bindings| seed.key(ResourceId(number), bindings, credentials);
     cache.insert(resource(0, b"a".as_slice(), &none), 1, 0);

@@ -2,7 +2,9 @@
 //! them nothing. A name carries its labels, `name;label=value;…`, which Envoy's
 //! `stats_tags` take apart.
 
-use super::host;
+use log::error;
+
+use super::host::{Host, HostError, MetricId, MetricKind};
 use crate::config::Config;
 use crate::gate::Decision;
 use crate::ids::{IssuerId, ResourceId};
@@ -28,7 +30,7 @@ const REFUSE: usize = 3;
 /// closed sets.
 #[derive(Default)]
 pub(super) struct Metrics {
-    defined: SortedMap<Series, Option<u32>>,
+    defined: SortedMap<Series, Result<MetricId, HostError>>,
     /// What was counted since the last [`Metrics::flush`].
     decided: [u64; DECISIONS.len()],
     refused: SortedMap<Series, u64>,
@@ -120,7 +122,7 @@ impl Metrics {
     }
 
     /// Tells the host what was counted.
-    pub(super) fn flush(&mut self, config: &Config) {
+    pub(super) fn flush(&mut self, host: &impl Host, config: &Config) {
         let decided = std::mem::take(&mut self.decided);
         let decided = DECISIONS
             .iter()
@@ -129,12 +131,23 @@ impl Metrics {
         let refused = self.refused.take(|_| true);
         for (series, count) in decided.chain(refused) {
             if count > 0 {
-                self.add(config, series, i64::try_from(count).unwrap_or(i64::MAX));
+                self.add(
+                    host,
+                    config,
+                    series,
+                    i64::try_from(count).unwrap_or(i64::MAX),
+                );
             }
         }
     }
 
-    pub(super) fn key_event(&mut self, config: &Config, issuer: IssuerId, event: &Event) {
+    pub(super) fn key_event(
+        &mut self,
+        host: &impl Host,
+        config: &Config,
+        issuer: IssuerId,
+        event: &Event,
+    ) {
         let (series, by) = match event {
             Event::Refreshed { .. } => (
                 Series::Fetches {
@@ -154,11 +167,12 @@ impl Metrics {
             Event::StaleUse { verdicts } => (Series::StaleUses { issuer }, *verdicts),
             Event::Adopted { .. } | Event::MetadataFailed { .. } => return,
         };
-        self.add(config, series, i64::try_from(by).unwrap_or(i64::MAX));
+        self.add(host, config, series, i64::try_from(by).unwrap_or(i64::MAX));
     }
 
     pub(super) fn introspection_event(
         &mut self,
+        host: &impl Host,
         config: &Config,
         issuer: IssuerId,
         event: &introspection::Event,
@@ -173,71 +187,94 @@ impl Metrics {
             Event::EndpointFound { .. } => return,
         };
         let series = Series::Introspections { issuer, result };
-        self.add(config, series, i64::try_from(by).unwrap_or(i64::MAX));
+        let by = i64::try_from(by).unwrap_or(i64::MAX);
+        self.add(host, config, series, by);
     }
 
-    pub(super) fn key_status(&mut self, config: &Config, issuer: IssuerId, status: KeyStatus) {
+    pub(super) fn key_status(
+        &mut self,
+        host: &impl Host,
+        config: &Config,
+        issuer: IssuerId,
+        status: KeyStatus,
+    ) {
         let seconds = |status: KeyStatus| status.age.map(|age| age.as_secs());
         let before = self.status.get(issuer).copied();
         self.status.insert(issuer, status);
         if before.is_none_or(|before| before.keys != status.keys) {
             let keys = u64::try_from(status.keys).unwrap_or(u64::MAX);
-            self.record(config, Series::Keys { issuer }, keys);
+            self.record(host, config, Series::Keys { issuer }, keys);
         }
         if let Some(age) = seconds(status)
             && before.and_then(seconds) != Some(age)
         {
-            self.record(config, Series::KeyAge { issuer }, age);
+            self.record(host, config, Series::KeyAge { issuer }, age);
         }
     }
 
-    pub(super) fn held(&mut self, config: &Config, count: usize) {
+    pub(super) fn held(&mut self, host: &impl Host, config: &Config, count: usize) {
         let before = std::mem::replace(&mut self.held, count);
-        self.change(config, Series::Held, before, count);
+        self.change(host, config, Series::Held, before, count);
     }
 
-    pub(super) fn held_body_bytes(&mut self, config: &Config, bytes: usize) {
+    pub(super) fn held_body_bytes(&mut self, host: &impl Host, config: &Config, bytes: usize) {
         let before = std::mem::replace(&mut self.held_body_bytes, bytes);
-        self.change(config, Series::HeldBodyBytes, before, bytes);
+        self.change(host, config, Series::HeldBodyBytes, before, bytes);
     }
 
     /// Changes this worker's part of a gauge.
-    fn change(&mut self, config: &Config, series: Series, before: usize, now: usize) {
+    fn change(
+        &mut self,
+        host: &impl Host,
+        config: &Config,
+        series: Series,
+        before: usize,
+        now: usize,
+    ) {
         let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let change = signed(now).saturating_sub(signed(before));
         if change != 0 {
-            self.add(config, series, change);
+            self.add(host, config, series, change);
         }
     }
 
-    fn add(&mut self, config: &Config, series: Series, by: i64) {
-        if let Some(metric) = self.metric(config, series) {
-            host::add(metric, by);
+    fn add(&mut self, host: &impl Host, config: &Config, series: Series, by: i64) {
+        if let Ok(metric) = self.metric(host, config, series)
+            && host.add_to_metric(metric, by).is_err()
+        {
+            error!("the host refused a metric");
         }
     }
 
-    fn record(&mut self, config: &Config, series: Series, value: u64) {
-        if let Some(metric) = self.metric(config, series) {
-            host::record(metric, value);
+    fn record(&mut self, host: &impl Host, config: &Config, series: Series, value: u64) {
+        if let Ok(metric) = self.metric(host, config, series)
+            && host.set_metric(metric, value).is_err()
+        {
+            error!("the host refused a gauge");
         }
     }
 
-    fn metric(&mut self, config: &Config, series: Series) -> Option<u32> {
+    fn metric(
+        &mut self,
+        host: &impl Host,
+        config: &Config,
+        series: Series,
+    ) -> Result<MetricId, HostError> {
         if let Some(defined) = self.defined.get(series) {
             return *defined;
         }
-        let name = series.name(config);
-        let defined = match series {
+        let kind = match series {
             Series::Requests(_)
             | Series::Refused { .. }
             | Series::Fetches { .. }
             | Series::Introspections { .. }
             | Series::SkippedKeys { .. }
-            | Series::StaleUses { .. } => host::define_counter(&name),
+            | Series::StaleUses { .. } => MetricKind::Counter,
             Series::Keys { .. } | Series::KeyAge { .. } | Series::Held | Series::HeldBodyBytes => {
-                host::define_gauge(&name)
+                MetricKind::Gauge
             }
         };
+        let defined = host.define_metric(kind, &series.name(config));
         self.defined.insert(series, defined);
         defined
     }

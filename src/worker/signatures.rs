@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use log::{info, warn};
 
-use super::host;
+use super::host::{Host, HostError};
 use crate::jose::signature::host::{HostCheck, is_sound};
 use crate::jose::signature::{Algorithm, Portable, PublicKey, SignatureVerifier};
 use crate::sorted::SortedMap;
@@ -13,29 +13,31 @@ use crate::sorted::SortedMap;
 const SWITCH: &str = "MCP_AUTH_SIGNATURES";
 
 /// Asks the host where it has the algorithm, and has proved to be right; else does it here.
-pub(super) struct HostVerifier {
+struct HostVerifier<H> {
+    host: OnlyHost<H>,
     /// What came of the proof, which an algorithm is put to when it is first needed.
     sound: RefCell<SortedMap<Algorithm, bool>>,
 }
 
-impl HostVerifier {
-    /// As the operator wants it.
-    pub(super) fn preferred() -> Box<dyn SignatureVerifier> {
-        if std::env::var_os(SWITCH).is_some_and(|value| value == "portable") {
-            info!("signatures: checked in the module, as {SWITCH} says");
-            return Box::new(Portable);
-        }
-        Box::new(Self {
-            sound: RefCell::default(),
-        })
+/// The verifier that the operator wants.
+pub(super) fn preferred<H: Host>(host: &H) -> Box<dyn SignatureVerifier> {
+    if host.variable(SWITCH).as_deref() == Some("portable") {
+        info!("signatures: checked in the module, as {SWITCH} says");
+        return Box::new(Portable);
     }
+    Box::new(HostVerifier {
+        host: OnlyHost(host.clone()),
+        sound: RefCell::default(),
+    })
+}
 
+impl<H: Host> HostVerifier<H> {
     fn is_sound(&self, alg: Algorithm) -> bool {
         let known = self.sound.try_borrow().ok();
         if let Some(sound) = known.and_then(|known| known.get(alg).copied()) {
             return sound;
         }
-        let sound = is_sound(alg, &Host);
+        let sound = is_sound(alg, &self.host);
         if let Ok(mut known) = self.sound.try_borrow_mut() {
             known.insert(alg, sound);
         }
@@ -46,25 +48,27 @@ impl HostVerifier {
     }
 }
 
-impl SignatureVerifier for HostVerifier {
+impl<H: Host> SignatureVerifier for HostVerifier<H> {
     fn verify(&self, alg: Algorithm, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
         match HostCheck::new(alg, key, signature) {
-            Some(check) if self.is_sound(alg) => host::verify_signature(&check, message)
-                .unwrap_or_else(|host::HostError| {
+            Some(check) if self.is_sound(alg) => {
+                let checked = self.host.0.verify_signature(&check, message);
+                checked.unwrap_or_else(|HostError| {
                     warn!("signatures: the host failed; checked in the module");
                     Portable.verify(alg, key, message, signature)
-                }),
+                })
+            }
             Some(_) | None => Portable.verify(alg, key, message, signature),
         }
     }
 }
 
 /// The host and nothing else, to be put to proof.
-struct Host;
+struct OnlyHost<H>(H);
 
-impl SignatureVerifier for Host {
+impl<H: Host> SignatureVerifier for OnlyHost<H> {
     fn verify(&self, alg: Algorithm, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
         HostCheck::new(alg, key, signature)
-            .is_some_and(|check| matches!(host::verify_signature(&check, message), Ok(true)))
+            .is_some_and(|check| self.0.verify_signature(&check, message) == Ok(true))
     }
 }

@@ -7,25 +7,25 @@ use crate::time::UnixNanos;
 /// How much of each body is held, by the module and by the host for it, and until when its end is
 /// waited for.
 #[derive(Debug)]
-pub struct HeldBodies {
-    held: SortedMap<StreamId, Held>,
+pub(super) struct BodyRoom {
+    held: SortedMap<StreamId, Body>,
     used: usize,
     most: usize,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct Body {
     bytes: usize,
     deadline: Option<UnixNanos>,
 }
 
 /// There is no room for so much of a body.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NoRoom;
+pub(super) struct NoRoom;
 
-impl HeldBodies {
+impl BodyRoom {
     /// Room for `most` bytes.
-    pub fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self {
             held: SortedMap::default(),
             used: 0,
@@ -34,7 +34,7 @@ impl HeldBodies {
     }
 
     /// A stream's body is `bytes` long by now. If there is no room for it, nothing is changed.
-    pub fn grow(&mut self, stream: StreamId, bytes: usize) -> Result<(), NoRoom> {
+    pub(super) fn grow(&mut self, stream: StreamId, bytes: usize) -> Result<(), NoRoom> {
         let before = self.held.get(stream).map_or(0, |held| held.bytes);
         let used = self.used.saturating_sub(before).saturating_add(bytes);
         if used > self.most && bytes > before {
@@ -46,19 +46,19 @@ impl HeldBodies {
     }
 
     /// A stream's body is to end by `deadline`.
-    pub fn expect_end(&mut self, stream: StreamId, deadline: UnixNanos) {
+    pub(super) fn expect_end(&mut self, stream: StreamId, deadline: UnixNanos) {
         self.entry(stream, |held| held.deadline = Some(deadline));
     }
 
     /// The body is held no longer.
-    pub fn forget(&mut self, stream: StreamId) {
+    pub(super) fn release(&mut self, stream: StreamId) {
         if let Some(held) = self.held.remove(stream) {
             self.used = self.used.saturating_sub(held.bytes);
         }
     }
 
     /// The first `most` whose end has not come in time. Each is named once.
-    pub fn take_overdue(&mut self, now: UnixNanos, most: usize) -> Vec<StreamId> {
+    pub(super) fn take_overdue(&mut self, now: UnixNanos, most: usize) -> Vec<StreamId> {
         let overdue: Vec<StreamId> = self
             .held
             .iter()
@@ -73,15 +73,15 @@ impl HeldBodies {
     }
 
     /// How many bytes are held.
-    pub fn used(&self) -> usize {
+    pub(super) fn used(&self) -> usize {
         self.used
     }
 
-    fn entry(&mut self, stream: StreamId, change: impl FnOnce(&mut Held)) {
+    fn entry(&mut self, stream: StreamId, change: impl FnOnce(&mut Body)) {
         if let Some(held) = self.held.get_mut(stream) {
             change(held);
         } else {
-            let mut held = Held::default();
+            let mut held = Body::default();
             change(&mut held);
             self.held.insert(stream, held);
         }
@@ -100,51 +100,51 @@ mod tests {
 
     #[test]
     fn the_body_that_has_no_room_is_the_one_that_grows() {
-        let mut bodies = HeldBodies::new(MOST);
-        bodies.grow(StreamId(1), 60).unwrap();
-        bodies.grow(StreamId(2), 40).unwrap();
-        assert_eq!(bodies.grow(StreamId(2), 41), Err(NoRoom));
-        assert_eq!(bodies.used(), 100);
-        bodies.forget(StreamId(1));
-        bodies.grow(StreamId(2), 41).unwrap();
-        assert_eq!(bodies.used(), 41);
+        let mut room = BodyRoom::new(MOST);
+        room.grow(StreamId(1), 60).unwrap();
+        room.grow(StreamId(2), 40).unwrap();
+        assert_eq!(room.grow(StreamId(2), 41), Err(NoRoom));
+        assert_eq!(room.used(), 100);
+        room.release(StreamId(1));
+        room.grow(StreamId(2), 41).unwrap();
+        assert_eq!(room.used(), 41);
     }
 
     #[test]
     fn an_overdue_body_is_named_once() {
         let at = UnixNanos::from_secs;
-        let mut bodies = HeldBodies::new(MOST);
+        let mut room = BodyRoom::new(MOST);
         for number in 1..=3 {
-            bodies.expect_end(StreamId(number), at(30));
+            room.expect_end(StreamId(number), at(30));
         }
-        bodies.expect_end(StreamId(4), at(31));
-        assert_eq!(bodies.take_overdue(at(29), 8), []);
-        assert_eq!(bodies.take_overdue(at(30), 2), [StreamId(1), StreamId(2)]);
-        assert_eq!(bodies.take_overdue(at(30), 2), [StreamId(3)]);
-        assert_eq!(bodies.take_overdue(at(30), 2), []);
-        bodies.forget(StreamId(4));
-        assert_eq!(bodies.take_overdue(at(99), 2), []);
+        room.expect_end(StreamId(4), at(31));
+        assert_eq!(room.take_overdue(at(29), 8), []);
+        assert_eq!(room.take_overdue(at(30), 2), [StreamId(1), StreamId(2)]);
+        assert_eq!(room.take_overdue(at(30), 2), [StreamId(3)]);
+        assert_eq!(room.take_overdue(at(30), 2), []);
+        room.release(StreamId(4));
+        assert_eq!(room.take_overdue(at(99), 2), []);
     }
 
     proptest! {
         #[test]
         fn never_more_than_there_is_room_for(steps in prop::collection::vec((0_u32..6, 0_usize..60, any::<bool>()), 0..60)) {
-            let mut bodies = HeldBodies::new(MOST);
+            let mut room = BodyRoom::new(MOST);
             let mut expected: BTreeMap<u32, usize> = BTreeMap::new();
             for (stream, bytes, stays) in steps {
                 if stays {
                     let others: usize = expected.iter().filter(|(one, _)| **one != stream).map(|(_, bytes)| bytes).sum();
                     let fits = others.saturating_add(bytes) <= MOST;
-                    prop_assert_eq!(bodies.grow(StreamId(stream), bytes).is_ok(), fits);
+                    prop_assert_eq!(room.grow(StreamId(stream), bytes).is_ok(), fits);
                     if fits {
                         expected.insert(stream, bytes);
                     }
                 } else {
-                    bodies.forget(StreamId(stream));
+                    room.release(StreamId(stream));
                     expected.remove(&stream);
                 }
-                prop_assert_eq!(bodies.used(), expected.values().sum::<usize>());
-                prop_assert!(bodies.used() <= MOST);
+                prop_assert_eq!(room.used(), expected.values().sum::<usize>());
+                prop_assert!(room.used() <= MOST);
             }
         }
     }

@@ -1,6 +1,5 @@
-//! Requests that wait for an issuer's keys, or for what it says of a token: bounded in number and in time.
-
-pub mod bodies;
+//! Requests that wait for an issuer's keys, or for what it says of a token: bounded in number and in
+//! time.
 
 use crate::ids::StreamId;
 use crate::sorted::SortedMap;
@@ -13,7 +12,7 @@ use crate::trust::Awaited;
 /// soon after, so nothing may be done to it later. Those that need not wait any longer are taken a
 /// few at a time, first come first served: the host numbers streams as they come.
 #[derive(Debug)]
-pub struct Held<T> {
+pub(super) struct WaitQueue<T> {
     waiting: SortedMap<StreamId, Waiting<T>>,
     most: usize,
     /// No one is due before.
@@ -30,22 +29,22 @@ struct Waiting<T> {
 
 /// A request that need not wait any longer.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Due<T> {
+pub(super) struct Due<T> {
     /// Its stream.
-    pub stream: StreamId,
+    pub(super) stream: StreamId,
     /// Something that it waited for.
-    pub awaited: Awaited,
+    pub(super) awaited: Awaited,
     /// How long it might wait.
-    pub deadline: UnixNanos,
+    pub(super) deadline: UnixNanos,
     /// `true` if something has changed for it; else its time is over.
-    pub woken: bool,
+    pub(super) woken: bool,
     /// What it waited with.
-    pub request: T,
+    pub(super) request: T,
 }
 
 /// There is no room: the request is given back.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Full<T>(pub T);
+pub(super) struct Full<T>(pub(super) T);
 
 impl<T> Waiting<T> {
     fn due(&self) -> UnixNanos {
@@ -57,9 +56,9 @@ impl<T> Waiting<T> {
     }
 }
 
-impl<T> Held<T> {
+impl<T> WaitQueue<T> {
     /// Room for `most` requests.
-    pub fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self {
             waiting: SortedMap::default(),
             most,
@@ -68,7 +67,7 @@ impl<T> Held<T> {
     }
 
     /// Has `stream` wait for `issuer`, until `deadline` at the latest.
-    pub fn hold(
+    pub(super) fn add(
         &mut self,
         stream: StreamId,
         awaited: Awaited,
@@ -95,12 +94,12 @@ impl<T> Held<T> {
     }
 
     /// The stream has ended, or is decided on for another reason: what it waited with, if it did.
-    pub fn forget(&mut self, stream: StreamId) -> Option<T> {
+    pub(super) fn remove(&mut self, stream: StreamId) -> Option<T> {
         self.waiting.remove(stream).map(|waiting| waiting.request)
     }
 
     /// Something has changed for all that wait for this: they are due.
-    pub fn wake(&mut self, awaited: Awaited) {
+    pub(super) fn wake(&mut self, awaited: Awaited) {
         for waiting in self.waiting.values_mut() {
             if waiting.awaited == awaited {
                 waiting.woken = true;
@@ -110,7 +109,7 @@ impl<T> Held<T> {
     }
 
     /// Takes out the first `most` that were woken, or whose deadline has come.
-    pub fn take_due(&mut self, now: UnixNanos, most: usize) -> Vec<Due<T>> {
+    pub(super) fn take_due(&mut self, now: UnixNanos, most: usize) -> Vec<Due<T>> {
         let mut room = most;
         let mut earliest = None;
         let taken = self.waiting.take(|waiting| {
@@ -137,18 +136,18 @@ impl<T> Held<T> {
             .collect()
     }
 
-    /// When to call [`Held::take_due`] at the latest; `None` if never.
-    pub fn poll_timeout(&self) -> Option<UnixNanos> {
+    /// When to call [`WaitQueue::take_due`] at the latest; `None` if never.
+    pub(super) fn poll_timeout(&self) -> Option<UnixNanos> {
         (!self.is_empty()).then_some(self.earliest)
     }
 
     /// How many wait.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
 
     /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 }
@@ -185,81 +184,81 @@ mod tests {
 
     #[test]
     fn wakes_those_of_one_issuer_once() {
-        let mut held = Held::new(8);
-        held.hold(StreamId(1), A, at(5), "one").unwrap();
-        held.hold(StreamId(2), B, at(6), "two").unwrap();
-        held.hold(StreamId(3), A, at(7), "three").unwrap();
-        held.wake(A);
+        let mut queue = WaitQueue::new(8);
+        queue.add(StreamId(1), A, at(5), "one").unwrap();
+        queue.add(StreamId(2), B, at(6), "two").unwrap();
+        queue.add(StreamId(3), A, at(7), "three").unwrap();
+        queue.wake(A);
         assert_eq!(
-            held.take_due(at(0), 8),
+            queue.take_due(at(0), 8),
             [due(1, 5, true, "one"), due(3, 7, true, "three")]
         );
-        held.wake(A);
-        assert_eq!(held.take_due(at(0), 8), []);
-        assert_eq!(held.len(), 1);
+        queue.wake(A);
+        assert_eq!(queue.take_due(at(0), 8), []);
+        assert_eq!(queue.len(), 1);
     }
 
     #[test]
     fn who_waits_again_is_not_woken() {
-        let mut held = Held::new(8);
-        held.hold(StreamId(1), A, at(5), ()).unwrap();
-        held.wake(A);
-        held.hold(StreamId(1), A, at(5), ()).unwrap();
-        assert_eq!(held.take_due(at(0), 8), []);
-        assert_eq!(held.poll_timeout(), Some(at(5)));
+        let mut queue = WaitQueue::new(8);
+        queue.add(StreamId(1), A, at(5), ()).unwrap();
+        queue.wake(A);
+        queue.add(StreamId(1), A, at(5), ()).unwrap();
+        assert_eq!(queue.take_due(at(0), 8), []);
+        assert_eq!(queue.poll_timeout(), Some(at(5)));
     }
 
     #[test]
     fn a_few_are_taken_at_a_time() {
-        let mut held = Held::new(8);
+        let mut queue = WaitQueue::new(8);
         for number in 1..=5 {
-            held.hold(StreamId(number), A, at(5), number).unwrap();
+            queue.add(StreamId(number), A, at(5), number).unwrap();
         }
-        held.wake(A);
-        assert_eq!(held.take_due(at(0), 0), []);
+        queue.wake(A);
+        assert_eq!(queue.take_due(at(0), 0), []);
         assert_eq!(
-            held.take_due(at(0), 2),
+            queue.take_due(at(0), 2),
             [due(1, 5, true, 1), due(2, 5, true, 2)]
         );
-        assert_eq!(held.poll_timeout(), Some(UnixNanos::ZERO));
+        assert_eq!(queue.poll_timeout(), Some(UnixNanos::ZERO));
         assert_eq!(
-            held.take_due(at(0), 2),
+            queue.take_due(at(0), 2),
             [due(3, 5, true, 3), due(4, 5, true, 4)]
         );
-        assert_eq!(held.take_due(at(0), 2), [due(5, 5, true, 5)]);
-        assert_eq!(held.poll_timeout(), None);
+        assert_eq!(queue.take_due(at(0), 2), [due(5, 5, true, 5)]);
+        assert_eq!(queue.poll_timeout(), None);
     }
 
     #[test]
     fn a_stream_that_ends_is_gone() {
-        let mut held = Held::new(8);
-        held.hold(StreamId(1), A, at(5), ()).unwrap();
-        held.wake(A);
-        assert_eq!(held.forget(StreamId(1)), Some(()));
-        assert_eq!(held.forget(StreamId(1)), None);
-        assert!(held.is_empty());
-        assert_eq!(held.poll_timeout(), None);
-        assert_eq!(held.take_due(at(9), 8), []);
+        let mut queue = WaitQueue::new(8);
+        queue.add(StreamId(1), A, at(5), ()).unwrap();
+        queue.wake(A);
+        assert_eq!(queue.remove(StreamId(1)), Some(()));
+        assert_eq!(queue.remove(StreamId(1)), None);
+        assert!(queue.is_empty());
+        assert_eq!(queue.poll_timeout(), None);
+        assert_eq!(queue.take_due(at(9), 8), []);
     }
 
     #[test]
     fn the_wait_has_a_bound() {
-        let mut held = Held::new(8);
-        held.hold(StreamId(1), A, at(5), ()).unwrap();
-        held.hold(StreamId(2), A, at(3), ()).unwrap();
-        assert_eq!(held.poll_timeout(), Some(at(3)));
-        assert_eq!(held.take_due(at(2), 8), []);
-        assert_eq!(held.take_due(at(4), 8), [due(2, 3, false, ())]);
-        assert_eq!(held.poll_timeout(), Some(at(5)));
+        let mut queue = WaitQueue::new(8);
+        queue.add(StreamId(1), A, at(5), ()).unwrap();
+        queue.add(StreamId(2), A, at(3), ()).unwrap();
+        assert_eq!(queue.poll_timeout(), Some(at(3)));
+        assert_eq!(queue.take_due(at(2), 8), []);
+        assert_eq!(queue.take_due(at(4), 8), [due(2, 3, false, ())]);
+        assert_eq!(queue.poll_timeout(), Some(at(5)));
     }
 
     #[test]
     fn the_room_has_a_bound() {
-        let mut held = Held::new(1);
-        held.hold(StreamId(1), A, at(5), "one").unwrap();
-        assert_eq!(held.hold(StreamId(2), A, at(5), "two"), Err(Full("two")));
-        held.hold(StreamId(1), A, at(6), "again").unwrap();
-        assert_eq!(held.len(), 1);
+        let mut queue = WaitQueue::new(1);
+        queue.add(StreamId(1), A, at(5), "one").unwrap();
+        assert_eq!(queue.add(StreamId(2), A, at(5), "two"), Err(Full("two")));
+        queue.add(StreamId(1), A, at(6), "again").unwrap();
+        assert_eq!(queue.len(), 1);
     }
 
     const ROOM: usize = 12;
@@ -291,7 +290,7 @@ mod tests {
         /// there is room; and whoever is left is called for in time.
         #[test]
         fn first_come_first_served(steps in steps()) {
-            let mut held = Held::new(ROOM);
+            let mut queue = WaitQueue::new(ROOM);
             // Issuer, deadline, woken.
             let mut expected: BTreeMap<u32, (usize, u64, bool)> = BTreeMap::new();
             let (mut now, mut next) = (0_u64, 0_u32);
@@ -299,7 +298,7 @@ mod tests {
                 match step {
                     Step::Hold { issuer, patience } => {
                         let deadline = now.saturating_add(patience);
-                        let outcome = held.hold(StreamId(next), keys_of(issuer), at(deadline), next);
+                        let outcome = queue.add(StreamId(next), keys_of(issuer), at(deadline), next);
                         prop_assert_eq!(outcome.is_err(), expected.len() == ROOM);
                         if outcome.is_ok() {
                             expected.insert(next, (issuer, deadline, false));
@@ -307,13 +306,13 @@ mod tests {
                         next = next.saturating_add(1);
                     }
                     Step::Wake(issuer) => {
-                        held.wake(keys_of(issuer));
+                        queue.wake(keys_of(issuer));
                         for waiting in expected.values_mut().filter(|waiting| waiting.0 == issuer) {
                             waiting.2 = true;
                         }
                     }
                     Step::Forget(stream) => {
-                        prop_assert_eq!(held.forget(StreamId(stream)), expected.remove(&stream).map(|_| stream));
+                        prop_assert_eq!(queue.remove(StreamId(stream)), expected.remove(&stream).map(|_| stream));
                     }
                     Step::Tick { seconds, most } => {
                         now = now.saturating_add(seconds);
@@ -326,16 +325,16 @@ mod tests {
                             })
                             .collect();
                         expected.retain(|stream, _| wanted.iter().all(|due| due.request != *stream));
-                        prop_assert_eq!(held.take_due(at(now), most), wanted);
+                        prop_assert_eq!(queue.take_due(at(now), most), wanted);
                     }
                 }
-                prop_assert_eq!(held.len(), expected.len());
+                prop_assert_eq!(queue.len(), expected.len());
                 let earliest = expected
                     .values()
                     .map(|(_, deadline, woken)| if *woken { UnixNanos::ZERO } else { at(*deadline) })
                     .min();
-                prop_assert_eq!(held.poll_timeout().is_some(), earliest.is_some());
-                prop_assert!(held.poll_timeout() <= earliest);
+                prop_assert_eq!(queue.poll_timeout().is_some(), earliest.is_some());
+                prop_assert!(queue.poll_timeout() <= earliest);
             }
         }
     }

@@ -1,0 +1,598 @@
+//! One worker: what becomes of its streams, and of the calls that it sends.
+//!
+//! A [`Worker`] is all that one of the host's threads has for one configuration. The host's callbacks
+//! are its methods: those of a stream, in the order in which they come, then those of the root. It
+//! asks the [`gate`] for each decision, has requests wait, reads bodies, carries decisions out, and
+//! keeps the keys by what [`Trust`] wants done. All that it does to the world is a call to its
+//! [`Host`], so that tests drive it with a host in memory.
+//!
+//! | what | where |
+//! |---|---|
+//! | a stream, and how far it is | `stream` |
+//! | requests that wait for keys: bound, deadline, whose turn it is | `wait_queue` |
+//! | requests whose bodies are read, and how much of them is held | `body_reads`, `body_room` |
+//! | decisions, carried out | `enforcer` |
+//! | responses that are changed | `responses` |
+//! | what the keys want done: calls, by what waits for their answers | `calls` |
+//! | signatures that the host checks | `signatures` |
+//! | counters and gauges; lines for the log | `metrics`; `refusal_log`, `report` |
+
+mod body_reads;
+mod body_room;
+mod calls;
+mod enforcer;
+pub mod host;
+mod metrics;
+mod refusal_log;
+mod report;
+mod responses;
+mod signatures;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod wait_queue;
+
+use std::time::Duration;
+
+use log::{error, warn};
+
+use crate::config::{Config, Mode};
+use crate::gate::{self, Decision};
+use crate::ids::StreamId;
+use crate::keys::{KeySource, Keys};
+use crate::reason::Reason;
+use crate::resource::Route;
+use crate::resource::host::Authority;
+use crate::sorted::SortedMap;
+use crate::time::UnixNanos;
+use crate::trust::{Awaited, Trust};
+use body_reads::{BodyReads, BodyWanted, Delivery, Step};
+use calls::Call;
+use enforcer::Enforcer;
+use host::{CallId, HeaderMap, Host, HostError};
+use responses::Responses;
+use stream::{Callback, Phase, Turn, UndecidedRequest};
+use wait_queue::{Due, Full, WaitQueue};
+
+pub use enforcer::refuse_unconfigured;
+pub use stream::{Action, Stream};
+
+/// The longest time between two ticks: a wall clock may jump, and nothing else wakes the root.
+const LONGEST_TICK: Duration = Duration::from_secs(1);
+/// The shortest one: how long a stream's wish for a fetch waits for the root.
+const SHORTEST_TICK: Duration = Duration::from_millis(1);
+/// How often it is asked whether bodies come without a call.
+const PROBE: Duration = Duration::from_millis(5);
+
+/// How many streams one callback answers or resumes.
+///
+/// Envoy does so once the callback has returned, and within it: the answer to a stream calls the
+/// module, the answer to the next one comes at the end of that call, and so on. About 305 of them
+/// end the stack, and with it the VM. So it is done in ticks alone, and with a margin of ten.
+const AT_ONCE: usize = 30;
+
+/// What one worker has for one configuration.
+pub struct Worker<H> {
+    config: Config,
+    needs_authority: bool,
+    trust: Trust,
+    waiting: WaitQueue<UndecidedRequest>,
+    bodies: BodyReads,
+    responses: Responses,
+    /// The calls under way.
+    calls: SortedMap<CallId, Call>,
+    enforcer: Enforcer<H>,
+    /// Whether the last tick had no room for all that was due.
+    behind: bool,
+}
+
+impl<H: Host> Worker<H> {
+    /// Called in the context of the root.
+    pub fn new(host: H, config: Config) -> Self {
+        // Nothing is judged by this reading: at worst, keys are fetched late.
+        let now = host.now().unwrap_or(UnixNanos::ZERO);
+        // No two workers are alike.
+        let seed = host.random();
+        let keys = if has_own_shared_data(&host) {
+            Keys::sharing(config.key_sources(), now, seed)
+        } else {
+            Keys::new(config.key_sources(), now, seed)
+        };
+        let worker = Self {
+            needs_authority: gate::needs_authority(&config),
+            trust: Trust::new(
+                &config,
+                keys,
+                signatures::preferred(&host),
+                [host.random(), host.random()],
+            ),
+            waiting: WaitQueue::new(config.limits.held_requests),
+            bodies: BodyReads::new(&config.limits),
+            responses: Responses::default(),
+            calls: SortedMap::default(),
+            enforcer: Enforcer::new(host),
+            behind: false,
+            config,
+        };
+        worker.plan(now);
+        worker
+    }
+
+    /// A request's headers have come; nothing follows them if it `ends`.
+    pub fn request_headers(&mut self, stream: &Stream, ends: bool) -> Action {
+        self.begin(stream, ends);
+        stream.headers_action()
+    }
+
+    /// More of a request's body has come: so many bytes are held of it. Called also while its
+    /// headers are paused, if the host is set to do that.
+    pub fn request_body(&mut self, stream: &Stream, bytes: usize, ends: bool) -> Action {
+        self.read_more(stream, Some(bytes), ends);
+        stream.body_action()
+    }
+
+    /// A request's trailers have come.
+    pub fn request_trailers(&mut self, stream: &Stream) -> Action {
+        if stream.phase() == Phase::Untouched {
+            return Action::Continue;
+        }
+        if self.remove_trailers().is_err() {
+            self.end(stream);
+            self.enforcer.give_up(stream);
+            return Action::Pause;
+        }
+        // What waits now goes on without another call for its trailers.
+        self.read_more(stream, None, true);
+        stream.body_action()
+    }
+
+    /// A response's headers have come; nothing follows them if it `ends`.
+    pub fn response_headers(&mut self, stream: &Stream, ends: bool) {
+        let host = &self.enforcer.host;
+        self.responses.headers(stream.id, ends, host, &self.config);
+    }
+
+    /// More of a response's body has come: so many bytes are held of it.
+    pub fn response_body(&mut self, stream: &Stream, bytes: usize, ends: bool) -> Action {
+        let host = &self.enforcer.host;
+        self.responses
+            .body(stream.id, bytes, ends, host, &self.config)
+    }
+
+    /// A response has ended with trailers.
+    pub fn response_trailers(&mut self, stream: &Stream) {
+        let host = &self.enforcer.host;
+        self.responses.trailers(stream.id, host, &self.config);
+    }
+
+    /// A stream has ended, for whatever reason.
+    pub fn end(&mut self, stream: &Stream) {
+        self.bodies.remove(stream.id);
+        self.responses.remove(stream.id);
+        self.stop_waiting(stream.id);
+    }
+
+    /// Time has passed. Called in the context of the root.
+    pub fn tick(&mut self) {
+        let Some(now) = self.now() else {
+            return;
+        };
+        self.trust.keys.handle_tick(now);
+        self.trust.introspection.handle_tick(now);
+        self.run_commands(now);
+        let left = self.decide_due(now, AT_ONCE);
+        let left = self.refuse_overdue_bodies(now, left);
+        self.probe_bodies(left);
+        self.behind = left == 0;
+        let Enforcer {
+            host,
+            metrics,
+            refusals,
+        } = &mut self.enforcer;
+        metrics.held_body_bytes(host, &self.config, self.bodies.held_bytes());
+        metrics.flush(host, &self.config);
+        refusals.tick(now);
+        for (issuer, status) in self.trust.keys.status(now) {
+            metrics.key_status(host, &self.config, issuer, status);
+        }
+        self.plan(now);
+    }
+
+    /// The answer to a call has come. Called in the context of the root.
+    pub fn call_response(&mut self, call: CallId, headers: usize, body_bytes: usize) {
+        let (Some(call), Some(now)) = (self.calls.remove(call), self.now()) else {
+            return;
+        };
+        self.answer_call(call, headers, body_bytes, now);
+        self.run_commands(now);
+        self.plan(now);
+    }
+
+    /// The configuration is no longer used. Called in the context of the root.
+    pub fn shut_down(&mut self) {
+        self.trust.keys.handle_shutdown();
+        if let Some(now) = self.now() {
+            self.run_commands(now);
+        }
+        let Enforcer { host, metrics, .. } = &mut self.enforcer;
+        metrics.held(host, &self.config, 0);
+        metrics.held_body_bytes(host, &self.config, 0);
+        metrics.flush(host, &self.config);
+    }
+
+    fn begin(&mut self, stream: &Stream, ends: bool) {
+        let host = &self.enforcer.host;
+        let Ok(path) = host.header(HeaderMap::Request, ":path") else {
+            return self.enforcer.give_up(stream);
+        };
+        let authority = if self.needs_authority {
+            host.header(HeaderMap::Request, ":authority")
+        } else {
+            Ok(None)
+        };
+        let Ok(authority) = authority else {
+            return self.enforcer.give_up(stream);
+        };
+        let authority = match &authority {
+            _ if !self.needs_authority => Authority::NotRead,
+            Some(authority) => Authority::Present(authority),
+            None => Authority::Missing,
+        };
+        let route = gate::route(&self.config, path.as_deref(), authority);
+        if route == Route::Foreign {
+            let decision = gate::unjudged(&self.config);
+            return self.enforcer.carry_out(
+                &self.config,
+                &decision,
+                None,
+                stream,
+                Callback::Stream,
+            );
+        }
+        let (Ok(head), Ok(arrived)) = (host.headers(HeaderMap::Request), host.now()) else {
+            return self.enforcer.give_up(stream);
+        };
+        let request = UndecidedRequest {
+            stream: stream.clone(),
+            route,
+            head: head.ending(ends),
+            arrived,
+        };
+        self.decide(request, Turn::First);
+    }
+
+    fn decide(&mut self, request: UndecidedRequest, turn: Turn) {
+        let (now, callback) = turn.now_and_callback(request.arrived);
+        let UndecidedRequest {
+            stream,
+            route,
+            head,
+            arrived,
+        } = &request;
+        let mut decision = gate::decide(&self.config, route, head, &mut self.trust, *arrived, now);
+        if let Decision::ReadBody(pending) = decision {
+            return self.read_body(BodyWanted { request, pending }, now, callback);
+        }
+        if let Decision::Wait(awaited) = decision {
+            return self.wait(request, awaited, turn);
+        }
+        self.bodies.remove(stream.id);
+        if let Decision::Allow(edits) = &mut decision {
+            self.responses.expect(stream.id, route, edits);
+        }
+        self.enforcer
+            .carry_out(&self.config, &decision, Some(head), stream, callback);
+    }
+
+    /// Has a request wait. Rare: kept out of the way of those that are decided at once.
+    #[cold]
+    #[inline(never)]
+    fn wait(&mut self, request: UndecidedRequest, awaited: Awaited, turn: Turn) {
+        let stream = request.stream.clone();
+        let (now, callback) = turn.now_and_callback(request.arrived);
+        let deadline = match turn {
+            Turn::First => self.deadline(awaited, now),
+            Turn::Again { deadline, .. } => deadline,
+        };
+        let is_first = callback == Callback::Stream;
+        let host = &self.enforcer.host;
+        if gate::needs_body(&self.config, &request.route) {
+            self.bodies.begin(stream.id, host);
+        } else if is_first && !request.head.ends() && host.keep_body_back(stream.id).is_err() {
+            return self.enforcer.give_up(&stream);
+        }
+        match self.waiting.add(stream.id, awaited, deadline, request) {
+            Ok(()) => {
+                self.count_waiting();
+                self.plan(now);
+            }
+            Err(Full(request)) => self.refuse(request, Reason::TooManyWaiting, now, callback),
+        }
+    }
+
+    fn deadline(&self, awaited: Awaited, now: UnixNanos) -> UnixNanos {
+        let (Awaited::Keys(issuer) | Awaited::Answer(issuer, _)) = awaited;
+        let Some(issuer) = self.config.issuer(issuer) else {
+            return now;
+        };
+        let timeout = match (&issuer.keys, &issuer.introspection) {
+            (_, Some(source)) => source.timeout,
+            (KeySource::Remote(remote), None) => remote.timings.timeout,
+            (KeySource::Inline(_), None) => Duration::ZERO,
+        };
+        now.saturating_add(timeout)
+    }
+
+    /// Refuses a request without judging it.
+    fn refuse(
+        &mut self,
+        request: UndecidedRequest,
+        reason: Reason,
+        now: UnixNanos,
+        callback: Callback,
+    ) {
+        self.bodies.remove(request.stream.id);
+        let decision = gate::refuse(&self.config, &request.route, &request.head, reason, now);
+        self.finish(&request, &decision, callback);
+    }
+
+    /// Carries out a decision on a request whose headers may be on their way already.
+    fn finish(&mut self, request: &UndecidedRequest, decision: &Decision, callback: Callback) {
+        let UndecidedRequest { stream, head, .. } = request;
+        let headers_are_gone = stream.phase() == Phase::HeadersForwarded;
+        if headers_are_gone && matches!(decision, Decision::Allow(_) | Decision::Observe(..)) {
+            return self
+                .enforcer
+                .forward_body(&self.config, decision, head, stream);
+        }
+        stream.set(Phase::Stopped);
+        self.enforcer
+            .carry_out(&self.config, decision, Some(head), stream, callback);
+    }
+
+    /// A request's token is good: its body is to be judged.
+    fn read_body(&mut self, wanted: BodyWanted, now: UnixNanos, callback: Callback) {
+        let stream = wanted.request.stream.clone();
+        let deadline = now.saturating_add(self.config.limits.body_time);
+        let step = self.bodies.want(wanted, deadline, &self.enforcer.host);
+        self.take_step(&stream, step, now, callback);
+        if self.bodies.delivery == Delivery::Unknown && step == Step::Wait {
+            self.plan(now);
+        }
+    }
+
+    /// More of a body has come, or its end.
+    fn read_more(&mut self, stream: &Stream, bytes: Option<usize>, ends: bool) {
+        if matches!(stream.phase(), Phase::Forwarded | Phase::Untouched) {
+            return;
+        }
+        let host = &self.enforcer.host;
+        let step = self.bodies.take(stream.id, bytes, ends, host);
+        if step == Step::Wait {
+            return;
+        }
+        match host.now() {
+            Ok(now) => self.take_step(stream, step, now, Callback::Stream),
+            Err(HostError) => self.give_up_reading(stream),
+        }
+    }
+
+    fn take_step(&mut self, stream: &Stream, step: Step, now: UnixNanos, callback: Callback) {
+        match step {
+            Step::Wait => {}
+            Step::ForwardHeaders => self.forward_headers(stream, callback),
+            Step::Judge => self.judge_body(stream, now, callback),
+            Step::Refuse(reason) => self.refuse_body(stream.id, reason, now, callback),
+            Step::GiveUp => self.give_up_reading(stream),
+        }
+    }
+
+    fn judge_body(&mut self, stream: &Stream, now: UnixNanos, callback: Callback) {
+        let Some((BodyWanted { request, pending }, body)) = self.bodies.remove(stream.id) else {
+            return;
+        };
+        let UndecidedRequest { route, head, .. } = &request;
+        // Else it was told before what its response needs.
+        let tells = pending.expects_body || stream.phase() != Phase::HeadersForwarded;
+        let body = body.as_body();
+        let mut decision = gate::decide_operation(&self.config, route, head, pending, body, now);
+        if let Decision::Allow(edits) = &mut decision
+            && tells
+        {
+            self.responses.expect(stream.id, route, edits);
+        }
+        self.finish(&request, &decision, callback);
+    }
+
+    /// Refuses a request for its body, which is not judged: it may wait for keys still.
+    fn refuse_body(
+        &mut self,
+        stream: StreamId,
+        reason: Reason,
+        now: UnixNanos,
+        callback: Callback,
+    ) {
+        let waiting = self.stop_waiting(stream);
+        let wanted = self.bodies.remove(stream);
+        if let Some(request) = wanted.map(|(wanted, _)| wanted.request).or(waiting) {
+            self.refuse(request, reason, now, callback);
+        }
+    }
+
+    /// Sends headers on before the body is judged.
+    fn forward_headers(&mut self, stream: &Stream, callback: Callback) {
+        let Some(BodyWanted { request, pending }) = self.bodies.wanted(stream.id) else {
+            return;
+        };
+        if !pending.expects_body {
+            let mut edits = pending.edits.clone();
+            self.responses.expect(stream.id, &request.route, &mut edits);
+        }
+        let forwarded = self
+            .enforcer
+            .forward_headers(&pending.edits, stream, callback);
+        if forwarded.is_err() {
+            self.bodies.remove(stream.id);
+        }
+    }
+
+    /// The host failed while a body was read.
+    fn give_up_reading(&mut self, stream: &Stream) {
+        if self.bodies.remove(stream.id).is_some() {
+            self.enforcer.give_up(stream);
+        }
+    }
+
+    /// Takes away the trailers that must not reach a server.
+    fn remove_trailers(&self) -> host::Result<()> {
+        let host = &self.enforcer.host;
+        let trailers = host.headers(HeaderMap::RequestTrailers)?;
+        for name in gate::withheld_trailers(&self.config, &trailers) {
+            host.remove_header(HeaderMap::RequestTrailers, &name)?;
+        }
+        Ok(())
+    }
+
+    /// Decides on up to `most` of those that need not wait any longer; returns how many more it
+    /// could have been. The rest has its turn at the next tick, which [`Worker::plan`] brings near.
+    fn decide_due(&mut self, now: UnixNanos, most: usize) -> usize {
+        let due = self.waiting.take_due(now, most);
+        let left = most.saturating_sub(due.len());
+        for Due {
+            stream,
+            awaited,
+            deadline,
+            woken,
+            request,
+        } in due
+        {
+            let reason = match awaited {
+                Awaited::Keys(_) => Reason::KeysUnavailable,
+                Awaited::Answer(..) => Reason::IntrospectionUnavailable,
+            };
+            self.on_behalf_of(stream, |worker| {
+                if woken {
+                    worker.decide(request, Turn::Again { deadline, now });
+                } else {
+                    worker.refuse(request, reason, now, Callback::Root);
+                }
+            });
+        }
+        self.count_waiting();
+        left
+    }
+
+    /// Refuses up to `most` requests whose body has not ended in time; returns how many more it
+    /// could have been.
+    fn refuse_overdue_bodies(&mut self, now: UnixNanos, most: usize) -> usize {
+        let overdue = self.bodies.take_overdue(now, most);
+        let left = most.saturating_sub(overdue.len());
+        for stream in overdue {
+            if self.config.mode == Mode::Observe {
+                // It goes on with its next piece: Envoy before 1.39.1 loses that if it is resumed
+                // from here.
+                self.bodies.mark_late(stream);
+            } else {
+                self.on_behalf_of(stream, |worker| {
+                    worker.refuse_body(stream, Reason::BodyTimeout, now, Callback::Root);
+                });
+            }
+        }
+        left
+    }
+
+    /// Finds out whether the host withholds bodies, and sends headers on if it does: up to `most`,
+    /// the rest at the next tick.
+    fn probe_bodies(&mut self, most: usize) {
+        if self.bodies.delivery == Delivery::Unknown && self.any_body_withheld() {
+            self.bodies.delivery = Delivery::Withheld;
+            warn!(
+                "operations: the host holds bodies back while headers wait, so headers are sent on \
+                 before the body is judged; set `allow_on_headers_stop_iteration` for this plugin"
+            );
+        }
+        if self.bodies.delivery == Delivery::Withheld {
+            let holding: Vec<Stream> = self.bodies.holding_headers().take(most).collect();
+            for stream in holding {
+                self.on_behalf_of(stream.id, |worker| {
+                    worker.forward_headers(&stream, Callback::Root);
+                });
+            }
+        }
+    }
+
+    /// Whether the host has received something of a body that it did not call with.
+    fn any_body_withheld(&mut self) -> bool {
+        let holding: Vec<Stream> = self.bodies.holding_headers().collect();
+        holding.into_iter().any(|stream| {
+            let mut more = false;
+            self.on_behalf_of(stream.id, |worker| {
+                more = worker.bodies.has_more(stream.id, &worker.enforcer.host);
+            });
+            more
+        })
+    }
+
+    /// A stream waits no longer: its request, if it did.
+    fn stop_waiting(&mut self, stream: StreamId) -> Option<UndecidedRequest> {
+        let request = self.waiting.remove(stream)?;
+        self.count_waiting();
+        Some(request)
+    }
+
+    fn count_waiting(&mut self) {
+        let Enforcer { host, metrics, .. } = &mut self.enforcer;
+        metrics.held(host, &self.config, self.waiting.len());
+    }
+
+    /// Sets the next tick to when something is to be done.
+    fn plan(&self, now: UnixNanos) {
+        let holds_headers = || self.bodies.holding_headers().next().is_some();
+        let probe = match self.bodies.delivery {
+            Delivery::Unknown => holds_headers().then(|| now.saturating_add(PROBE)),
+            Delivery::Withheld => holds_headers().then_some(now),
+            Delivery::Delivered => None,
+        };
+        let next = [
+            self.trust.keys.poll_timeout(),
+            self.trust.introspection.poll_timeout(),
+            self.waiting.poll_timeout(),
+            probe,
+            self.behind.then_some(now),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
+        let wait = next.map_or(LONGEST_TICK, |next| next.since(now));
+        let wait = wait.clamp(SHORTEST_TICK, LONGEST_TICK);
+        if self.enforcer.host.tick_every(wait).is_err() {
+            error!("the host refused a tick period");
+        }
+    }
+
+    /// The time, in the context of the root: what cannot be dated is left for another tick.
+    fn now(&self) -> Option<UnixNanos> {
+        let now = self.enforcer.host.now();
+        if now.is_err() {
+            error!("the host does not tell the time");
+        }
+        now.ok()
+    }
+
+    /// Runs `act` in the context of a stream, then returns to the root's.
+    fn on_behalf_of(&mut self, stream: StreamId, act: impl FnOnce(&mut Self)) {
+        if self.enforcer.host.act_for(stream).is_ok() {
+            act(self);
+        }
+        if self.enforcer.host.act_for_root().is_err() {
+            error!("the host does not know the root context");
+        }
+    }
+}
+
+/// Whether the operator says which plugins share data with this one, by a `vm_id`. Without one,
+/// every plugin of the proxy does: keys are not taken from those.
+fn has_own_shared_data(host: &impl Host) -> bool {
+    let id = host.property(&["plugin_vm_id"]);
+    id.is_some_and(|id| !id.is_empty())
+}

@@ -1,0 +1,149 @@
+//! Responses that are changed on their way: lists lose entries, and browsers may read them.
+//!
+//! Headers are sent on at once: a host that holds them may hold the body back, too. So a list answer
+//! that cannot be judged is replaced by an error within the body.
+
+use log::{error, warn};
+
+use super::host::{BodyOf, HeaderMap, Host, HostError, Result};
+use super::stream::Action;
+use crate::config::Config;
+use crate::gate::Edits;
+use crate::ids::{ResourceId, StreamId};
+use crate::lists::{Lists, Response, Unreadable};
+use crate::resource::Route;
+use crate::sorted::SortedMap;
+
+/// The streams whose responses are to be changed.
+#[derive(Default)]
+pub(super) struct Responses {
+    expected: SortedMap<StreamId, Expected>,
+}
+
+/// A response that is to be changed.
+struct Expected {
+    resource: ResourceId,
+    readable: Vec<(&'static str, String)>,
+    lists: Option<Box<Lists>>,
+    /// Whose body is being read.
+    begun: Option<Response>,
+}
+
+impl Responses {
+    /// Remembers what an allowed request's response needs.
+    pub(super) fn expect(&mut self, stream: StreamId, route: &Route, edits: &mut Edits) {
+        let Route::Protected(resource, _) = route else {
+            return;
+        };
+        if edits.lists.is_none() && edits.readable.is_empty() {
+            return;
+        }
+        let expected = Expected {
+            resource: *resource,
+            readable: std::mem::take(&mut edits.readable),
+            lists: edits.lists.take(),
+            begun: None,
+        };
+        self.expected.insert(stream, expected);
+    }
+
+    /// The stream has ended.
+    pub(super) fn remove(&mut self, stream: StreamId) {
+        self.expected.remove(stream);
+    }
+
+    /// The headers of a response have come. Called in the context of its stream.
+    pub(super) fn headers(
+        &mut self,
+        stream: StreamId,
+        ends: bool,
+        host: &impl Host,
+        config: &Config,
+    ) {
+        let Some(expected) = self.expected.get_mut(stream) else {
+            return;
+        };
+        let head = host.headers(HeaderMap::Response);
+        if let Ok(head) = &head
+            && !head.has("access-control-allow-origin")
+        {
+            for (name, value) in &expected.readable {
+                let added = host.add_header(HeaderMap::Response, name, value.as_bytes());
+                log_failure(added, "add a response header");
+            }
+        }
+        let Some(lists) = expected.lists.take().filter(|_| !ends) else {
+            return;
+        };
+        expected.begun = match head {
+            Ok(head) => Response::begin(*lists, &head, config.limits.body_bytes, report),
+            Err(HostError) => Response::unreadable(*lists, report),
+        };
+        if expected.begun.is_some() {
+            for name in Response::STALE_HEADERS {
+                let removed = host.remove_header(HeaderMap::Response, name);
+                log_failure(removed, "remove a response header");
+            }
+        }
+    }
+
+    /// A part of a response's body has come: all that was kept, and what is new. Called in the
+    /// context of its stream.
+    pub(super) fn body(
+        &mut self,
+        stream: StreamId,
+        bytes: usize,
+        ends: bool,
+        host: &impl Host,
+        config: &Config,
+    ) -> Action {
+        let Some(Expected {
+            resource, begun, ..
+        }) = self.expected.get_mut(stream)
+        else {
+            return Action::Continue;
+        };
+        let Some(response) = begun else {
+            return Action::Continue;
+        };
+        if !ends && response.waits(bytes) {
+            return Action::Pause;
+        }
+        let part = host.whole_body(BodyOf::Response, bytes);
+        let replacement = match (part, config.resource(*resource)) {
+            (Ok(part), Some(resource)) => response.part(&part, ends, resource, report),
+            (Err(HostError), _) | (_, None) => Some(Vec::new()),
+        };
+        if response.has_passed() {
+            *begun = None;
+        }
+        if let Some(replacement) = replacement {
+            let replaced = host.replace_response_body(bytes, &replacement);
+            log_failure(replaced, "replace a response's body");
+        }
+        Action::Continue
+    }
+
+    /// A response has ended with trailers. Called in the context of its stream.
+    pub(super) fn trailers(&mut self, stream: StreamId, host: &impl Host, config: &Config) {
+        let expected = self.expected.get(stream);
+        if expected.is_some_and(|expected| expected.begun.is_some())
+            && let Ok(kept) = host.body(BodyOf::Response, usize::MAX)
+        {
+            self.body(stream, kept.len(), true, host, config);
+        }
+    }
+}
+
+fn report(error: Unreadable) {
+    warn!(
+        "lists: an answer cannot be filtered (an error takes its place; on a stream that a GET opened it passes): {}",
+        error.as_str()
+    );
+}
+
+fn log_failure(outcome: Result<()>, what: &str) {
+    if outcome.is_err() {
+        error!("the host did not {what}");
+    }
+}
