@@ -72,7 +72,7 @@ pub struct Pending {
 pub enum Body<'a> {
     /// All of it; empty if there is none.
     Whole(&'a [u8]),
-    /// It is longer than `limits.body_bytes`.
+    /// It is longer than it may be: than `limits.body_bytes`, or than nothing.
     TooLarge,
 }
 

@@ -98,8 +98,12 @@ impl BodyRead {
         }
     }
 
+    /// A request that may have no body is refused by its first byte.
     fn is_too_large(&self, most: usize) -> bool {
-        self.bytes > most
+        match &self.wanted {
+            Some(wanted) if !wanted.pending.expects_body => self.bytes > 0,
+            Some(_) | None => self.bytes > most,
+        }
     }
 
     /// Takes note of what has come, and takes all of it at its end.
@@ -159,16 +163,13 @@ impl BodyReads {
             return Step::GiveUp;
         };
         read.ended |= wanted.request.head.ends();
-        // By its method it has no body, although the host cannot say yet that it has none. What has
-        // come of one already would be sent on with the headers.
-        let bodiless = !wanted.pending.expects_body && read.bytes == 0;
+        // By its method it has no body, although the host cannot say yet that it has none.
+        let bodiless = !wanted.pending.expects_body;
         read.wanted = Some(wanted);
         if read.can_be_judged(self.body_bytes) {
             return Step::Judge;
         }
-        if !bodiless {
-            self.room.expect_end(stream, deadline);
-        }
+        self.room.expect_end(stream, deadline);
         match self.delivery {
             _ if bodiless => Step::ForwardHeaders,
             Delivery::Unknown | Delivery::Delivered => Step::Wait,

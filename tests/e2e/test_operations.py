@@ -388,7 +388,8 @@ def test_the_body_of_a_request_that_should_have_none_is_refused(
     with socket.create_connection(("127.0.0.1", envoy.port), timeout=10) as connection:
         connection.sendall(_begins(method, "transfer-encoding: chunked", ADMIN, test_id))
         body = call("shell")
-        connection.sendall(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+        # It never ends: its first byte is enough.
+        connection.sendall(b"%x\r\n%s\r\n" % (len(body), body))
         assert http1.read_response(connection).status == 400
     assert envoy.logged(test_id)["reason"] == "body_unexpected"
     assert not recorder.seen(test_id)
@@ -535,6 +536,17 @@ def test_a_body_has_to_end_in_time(
     assert envoy.logged(test_id)["reason"] == "body_timeout"
     assert not recorder.seen(test_id)
     assert post(envoy, call("echo")).status == 200
+
+
+@pytest.mark.parametrize("holds_headers", [True, False])
+def test_a_request_without_a_body_has_to_end_in_time(start_envoy: Any, holds_headers: bool) -> None:
+    made = {**FILTER, "limits": {"body_seconds": 1}}
+    envoy = start_envoy(made, listener={"holds_headers": holds_headers})
+    test_id = new_test_id()
+    with socket.create_connection(("127.0.0.1", envoy.port), timeout=10) as connection:
+        connection.sendall(_begins("GET", "transfer-encoding: chunked", READ, test_id))
+        refused(http1.read_response(connection), "body_timeout")
+    assert envoy.logged(test_id)["reason"] == "body_timeout"
 
 
 @pytest.mark.parametrize("holds_headers", [True, False])

@@ -193,7 +193,7 @@ fn a_body_is_kept_back_where_nobody_reads_it() {
 
 #[test]
 fn a_stream_of_events_needs_no_body() {
-    for method in ["GET", "HEAD", "DELETE", "OPTIONS"] {
+    for method in BODILESS {
         on_both_hosts(&with_operations(inline()), |proxy| {
             proxy.request_with(2, method, &token(), true);
             assert_eq!(proxy.mark(2), "allow");
@@ -201,6 +201,65 @@ fn a_stream_of_events_needs_no_body() {
             proxy.request_with(3, method, &token(), false);
             assert_eq!(proxy.mark(3), "allow");
             proxy.body(3, b"", true);
+            assert_eq!(proxy.mark(3), "allow");
+        });
+    }
+}
+
+const BODILESS: [&str; 4] = ["GET", "HEAD", "DELETE", "OPTIONS"];
+
+#[test]
+fn a_body_where_none_belongs_is_refused_by_its_first_byte() {
+    for method in BODILESS {
+        on_both_hosts(&with_operations(inline()), |proxy| {
+            proxy.request_with(2, method, &token(), false);
+            proxy.body(2, b"", false);
+            assert_eq!(proxy.mark(2), "allow");
+            proxy.body(2, b"{", false);
+            assert_eq!(proxy.refusal(2), (400, "body_unexpected".to_owned()));
+            assert!(proxy.stream(2).sent.is_empty());
+        });
+    }
+}
+
+#[test]
+fn a_body_where_none_belongs_is_refused_when_keys_come() {
+    for ends in [true, false] {
+        on_both_hosts(&with_operations(remote()), |proxy| {
+            proxy.request_with(2, "GET", &token(), false);
+            proxy.body(2, &call("delete_all"), ends);
+            proxy.give_keys("es256");
+            proxy.ticks();
+            assert_eq!(proxy.refusal(2), (400, "body_unexpected".to_owned()));
+            assert!(proxy.stream(2).sent.is_empty());
+        });
+    }
+}
+
+#[test]
+fn a_body_where_none_belongs_is_observed_by_its_first_byte() {
+    on_both_hosts(
+        &with(with_operations(inline()), "mode", json!("observe")),
+        |proxy| {
+            proxy.request_with(2, "GET", &token(), false);
+            proxy.body(2, b"{", false);
+            assert_eq!(proxy.mark(2), "observe");
+            assert_eq!(proxy.stream(2).state["mcp_auth_reason"], "body_unexpected");
+            assert_eq!(proxy.stream(2).sent, b"{");
+        },
+    );
+}
+
+#[test]
+fn a_request_without_a_body_has_to_end_in_time() {
+    for method in BODILESS {
+        on_both_hosts(&timeouts(), |proxy| {
+            proxy.request_with(2, method, &token(), false);
+            proxy.request_with(3, method, &token(), false);
+            proxy.body(3, b"", true);
+            proxy.pass(Duration::from_secs(2));
+            assert_eq!(proxy.tick(), [2]);
+            assert_eq!(proxy.refusal(2), (408, "body_timeout".to_owned()));
             assert_eq!(proxy.mark(3), "allow");
         });
     }
