@@ -59,7 +59,7 @@ def test_asking_about_tokens_adds_to_the_deployment() -> None:
     """introspection.yaml is envoy.yaml but for its head, a member of the JSON, and a cluster."""
     ours, plain = INTROSPECTION.read_text(), DEPLOYMENT.read_text()
     ours, plain = (text[text.index("\nadmin:") :] for text in (ours, plain))
-    asked = ',\n' + 34 * " " + '"introspection": { "cluster": "introspection" }'
+    asked = ",\n" + 34 * " " + '"introspection": { "cluster": "introspection" }'
     assert asked in ours
     assert ours.replace(asked, "").startswith(plain.rstrip("\n"))
 
@@ -292,7 +292,7 @@ def load(file: Path) -> ModuleType:
 
 
 def test_the_login_page_signs_in(login_consent: int, hydra: FakeHydra) -> None:
-    page = http1.request(login_consent, "GET", '/login?login_challenge=a%22b')
+    page = http1.request(login_consent, "GET", "/login?login_challenge=a%22b")
     assert page.status == 200
     assert b'value="a&quot;b"' in page.body
     answer = http1.request(

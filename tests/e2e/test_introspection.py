@@ -259,7 +259,9 @@ def test_trouble_is_503_and_charged_to_its_token_alone(start: Callable[..., Worl
         assert world.judged(good) == (200, None), name
     expected = Counter(label for _, label in TROUBLE.values())
     until(
-        lambda: {name: one for name, one in world.counted().items() if name != "active"} == expected,
+        lambda: (
+            {name: one for name, one in world.counted().items() if name != "active"} == expected
+        ),
         f"{expected}, not {world.counted()}",
     )
     until(lambda: "status 429, from" in world.envoy.log(), "the log line")
@@ -381,9 +383,7 @@ def test_the_sdk_logs_in_with_an_opaque_token(wasm: Path, tmp_path: Path, mode: 
     with ExitStack() as stack:
         port = stack.enter_context(ReservedPort()).number
         url = f"http://127.0.0.1:{port}/mcp"
-        issuer = stack.enter_context(
-            AuthorizationServer(tmp_path, resources=[url], opaque=True)
-        )
+        issuer = stack.enter_context(AuthorizationServer(tmp_path, resources=[url], opaque=True))
         server = stack.enter_context(McpServer(tmp_path))
         introspection = {"cluster": "introspection", "cache_seconds": 1}
         configuration = {

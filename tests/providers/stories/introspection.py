@@ -154,9 +154,7 @@ def tried(stage: Stage, name: str, server: Server, gateway: Asking) -> None:
     revoke(stage, name, server, gateway, token, got)
 
 
-def revoke(
-    stage: Stage, name: str, server: Server, gateway: Asking, token: str, got: Json
-) -> None:
+def revoke(stage: Stage, name: str, server: Server, gateway: Asking, token: str, got: Json) -> None:
     """The person logs out, or the operator revokes; whatever the server has for that."""
     if isinstance(server, Hydra):
         done = httpx.delete(
