@@ -53,7 +53,7 @@ class Engine:
                 raise EngineFailed(log.read_text(errors="replace")[-2000:])
             return self.try_run("docker", "info").returncode == 0
 
-        until(ready, "the Docker engine", timeout=60, interval=0.2)
+        until(ready, "the Docker engine", timeout=240, interval=0.2)
 
     def try_run(self, *command: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
