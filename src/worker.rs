@@ -82,6 +82,8 @@ pub struct Worker<H> {
     /// The calls under way.
     calls: SortedMap<CallId, Call>,
     enforcer: Enforcer<H>,
+    /// Streams that go on with the next tick.
+    resuming: Vec<StreamId>,
     /// Whether the last tick had no room for all that was due.
     behind: bool,
 }
@@ -111,6 +113,7 @@ impl<H: Host> Worker<H> {
             responses: Responses::default(),
             calls: SortedMap::default(),
             enforcer: Enforcer::new(host),
+            resuming: Vec::new(),
             behind: false,
             config,
         };
@@ -142,7 +145,15 @@ impl<H: Host> Worker<H> {
             return Action::Pause;
         }
         // What waits now goes on without another call for its trailers.
+        let headers_were_gone = stream.phase() == Phase::HeadersForwarded;
         self.read_more(stream, None, true);
+        if headers_were_gone && stream.body_action() == Action::Continue {
+            // Envoy loses a held body that goes on from here, if its headers were resumed by the
+            // same call.
+            self.resuming.push(stream.id);
+            self.plan_now();
+            return Action::Pause;
+        }
         stream.body_action()
     }
 
@@ -170,6 +181,7 @@ impl<H: Host> Worker<H> {
         self.bodies.remove(stream.id);
         self.responses.remove(stream.id);
         self.stop_waiting(stream.id);
+        self.resuming.retain(|resuming| *resuming != stream.id);
     }
 
     /// Time has passed. Called in the context of the root.
@@ -180,7 +192,8 @@ impl<H: Host> Worker<H> {
         self.trust.keys.handle_tick(now);
         self.trust.introspection.handle_tick(now);
         self.run_commands(now);
-        let left = self.decide_due(now, AT_ONCE);
+        let left = self.resume(AT_ONCE);
+        let left = self.decide_due(now, left);
         let left = self.refuse_overdue_bodies(now, left);
         self.probe_bodies(left);
         self.behind = left == 0;
@@ -453,6 +466,23 @@ impl<H: Host> Worker<H> {
         Ok(())
     }
 
+    /// Resumes up to `most` of those whose turn it is; returns how many more it could have been.
+    fn resume(&mut self, most: usize) -> usize {
+        let resumed: Vec<StreamId> = self
+            .resuming
+            .drain(..most.min(self.resuming.len()))
+            .collect();
+        let left = most.saturating_sub(resumed.len());
+        for stream in resumed {
+            self.on_behalf_of(stream, |worker| {
+                if worker.enforcer.host.resume_request().is_err() {
+                    error!("the host did not resume a request");
+                }
+            });
+        }
+        left
+    }
+
     /// Decides on up to `most` of those that need not wait any longer; returns how many more it
     /// could have been. The rest has its turn at the next tick, which [`Worker::plan`] brings near.
     fn decide_due(&mut self, now: UnixNanos, most: usize) -> usize {
@@ -565,6 +595,14 @@ impl<H: Host> Worker<H> {
         .min();
         let wait = next.map_or(LONGEST_TICK, |next| next.since(now));
         let wait = wait.clamp(SHORTEST_TICK, LONGEST_TICK);
+        self.tick_every(wait);
+    }
+
+    fn plan_now(&self) {
+        self.tick_every(SHORTEST_TICK);
+    }
+
+    fn tick_every(&self, wait: Duration) {
         if self.enforcer.host.tick_every(wait).is_err() {
             error!("the host refused a tick period");
         }

@@ -68,6 +68,26 @@ fn a_body_may_end_with_trailers() {
     });
 }
 
+/// Envoy loses it if its headers and its trailers go on by one and the same call.
+#[test]
+fn a_body_with_trailers_goes_on_at_the_next_tick_where_headers_had_gone() {
+    let mut proxy = Proxy::new(&with_operations(inline()));
+    proxy.delivers_bodies = false;
+    proxy.post(2);
+    proxy.body(2, &call("echo"), true);
+    proxy.ticks();
+    for id in 3..6 {
+        proxy.post(id);
+        proxy.body(id, &call("echo"), false);
+        proxy.trailers(id, &[("x-sum", "1")]);
+        assert!(proxy.stream(id).sent.is_empty());
+    }
+    assert_eq!(proxy.host.world().tick, SHORTEST_TICK);
+    proxy.end(4);
+    assert_eq!(proxy.ticks(), [[3, 5]]);
+    assert_eq!(proxy.stream(5).sent, call("echo"));
+}
+
 #[test]
 fn a_host_that_withholds_bodies_is_found_out_by_the_first() {
     let mut proxy = Proxy::new(&with_operations(inline()));

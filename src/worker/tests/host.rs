@@ -47,6 +47,8 @@ pub(super) struct StreamState {
     pub(super) sent: Vec<u8>,
     ended: bool,
     body_kept_back: bool,
+    /// Its trailers wait to be resumed.
+    trailers_wait: bool,
 }
 
 pub(super) struct SentCall {
@@ -210,8 +212,13 @@ impl Host for MemoryHost {
     fn resume_request(&self) -> Result<()> {
         let mut world = self.call("resume_request")?;
         let stream = world.stream()?;
-        assert!(stream.forwarded.is_none(), "a stream is resumed twice");
-        stream.send_headers();
+        if std::mem::take(&mut stream.trailers_wait) {
+            let held = std::mem::take(&mut stream.held);
+            stream.sent.extend(held);
+        } else {
+            assert!(stream.forwarded.is_none(), "a stream is resumed twice");
+            stream.send_headers();
+        }
         world.settle();
         Ok(())
     }
@@ -426,6 +433,7 @@ impl Proxy {
         self.host.enter(Context::Stream(id));
         let action = self.worker.request_trailers(&stream);
         self.go_on(id, action);
+        self.stream(id.0).trailers_wait = action == Action::Pause;
     }
 
     fn go_on(&mut self, id: StreamId, action: Action) {
