@@ -3,7 +3,7 @@
 # missing on Debian, packages with apt-get.
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint native properties test e2e oldest build package reproducible demo compose providers matrix chaos bench audit clean
+.PHONY: help check lint native properties test e2e oldest build package reproducible demo compose providers conformance matrix chaos bench audit clean
 # Each target uses all cores by itself.
 .NOTPARALLEL:
 
@@ -64,6 +64,9 @@ providers: tools build ## real authorization servers, each through a login and t
 matrix: tools build browser ## the end-to-end tests on the oldest Envoy, and bodies on six; ENVOY=1.38.3 for another alone
 	@$(if $(ENVOY),,scripts/envoy-bodies)
 	@scripts/envoy-matrix $(ENVOY)
+
+conformance: tools build ## the official suite, direct and through the filter: no difference; ONLY=everything for one server
+	@scripts/conformance $(ONLY)
 
 chaos: tools build ## keys under load: rotations, outages, storms, a soak; ONLY=rotation for one scenario
 	@cd tests && ../$(python) -m chaos $(ONLY)

@@ -32,12 +32,13 @@ class Exchange:
 class Relay:
     """Runs in a thread of its own. `forward_to` is set before the first request comes.
 
-    `edit` is given status and challenge of an answer, and returns the header lines that the client
+    `credentials` are added where a request has none. `edit` is given status and challenge of an answer, and returns the header lines that the client
     gets in its place.
     """
 
     def __init__(self) -> None:
         self.forward_to = 0
+        self.credentials: str | None = None
         self.edit: Callable[[int, str], list[str]] = lambda status, challenge: [challenge]
         self.exchanges: list[Exchange] = []
         self._loop = asyncio.new_event_loop()
@@ -81,6 +82,8 @@ class Relay:
                 for name, value in request.headers
                 if name.lower() not in (b"connection", b"content-length", b"transfer-encoding")
             ]
+            if self.credentials is not None and request.header("authorization") is None:
+                kept.append(b"authorization: " + self.credentials.encode())
             kept += [b"connection: close", b"content-length: %d" % len(request.body)]
             upstream.write(b"\r\n".join([request.line, *kept]) + b"\r\n\r\n" + request.body)
             gone = asyncio.ensure_future(reader.read(1))
