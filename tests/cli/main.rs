@@ -6,6 +6,7 @@
 mod check;
 mod explain;
 mod input;
+mod issue;
 mod usage;
 
 use std::fs;

@@ -15,6 +15,7 @@ use mcp_auth_filter::resource::{Resource, WELL_KNOWN};
 use mcp_auth_filter::template::Template;
 use mcp_auth_filter::token::TokenType;
 
+use crate::issue::is_for_testing;
 use crate::{Failure, Outcome, read_file, read_stdin, show};
 
 /// A clock that is off by more than this is broken: NTP keeps clocks within a second.
@@ -456,10 +457,18 @@ fn warn_of_issuer(config: &Config, at: usize, issuer: &Issuer, found: &mut Vec<S
         ));
     }
     match &issuer.keys {
-        KeySource::Inline(_) => warn(
-            ".jwks: the issuer cannot rotate its keys, or withdraw one, without a change here"
-                .to_owned(),
-        ),
+        KeySource::Inline(keys) => {
+            warn(
+                ".jwks: the issuer cannot rotate its keys, or withdraw one, without a change here"
+                    .to_owned(),
+            );
+            let kids = keys.keys().iter().filter_map(|key| key.kid());
+            for kid in kids.filter(|kid| is_for_testing(kid)) {
+                warn(format!(
+                    ".jwks: the key {kid} is for testing (`mcp-auth issue`): whoever has its file can write any token"
+                ));
+            }
+        }
         KeySource::Remote(remote) => {
             let timings = &remote.timings;
             if timings.max_stale.is_zero() {

@@ -5,6 +5,7 @@
 mod check;
 mod explain;
 mod init;
+mod issue;
 mod probe;
 mod show;
 mod usage;
@@ -36,6 +37,7 @@ sentence each.
 Examples:
   mcp-auth probe https://mcp.example.com/mcp
   mcp-auth init --help
+  mcp-auth issue --help
   mcp-auth check config.json
   mcp-auth explain --config config.json --url https://mcp.example.com/mcp < token
   mcp-auth explain --help
@@ -51,6 +53,7 @@ enum Command {
     Explain(explain::Args),
     Probe(probe::Args),
     Init(init::Args),
+    Issue(issue::Args),
     /// Print the JSON Schema (draft 2020-12) of the configuration
     #[command(after_help = "\
 Example:
@@ -137,6 +140,7 @@ fn run(command: Command) -> Result<Outcome, Failure> {
         Command::Check(args) => check::run(&args).map(Outcome::printable),
         Command::Explain(args) => explain::run(args).map(Outcome::printable),
         // Escapes what came from outside by itself, since it has colours.
+        Command::Issue(args) => issue::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Schema => {
