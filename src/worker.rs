@@ -11,6 +11,7 @@
 //! | a stream, and how far it is | `stream` |
 //! | requests that wait for keys: bound, deadline, whose turn it is | `wait_queue` |
 //! | requests whose bodies are read, and how much of them is held | `body_reads`, `body_room` |
+//! | whether the host withholds bodies | `probe` |
 //! | decisions, carried out | `enforcer` |
 //! | responses that are changed | `responses` |
 //! | what the keys want done: calls, by what waits for their answers | `calls` |
@@ -23,6 +24,7 @@ mod calls;
 mod enforcer;
 pub mod host;
 mod metrics;
+mod probe;
 mod refusal_log;
 mod report;
 mod responses;
@@ -34,7 +36,7 @@ mod wait_queue;
 
 use std::time::Duration;
 
-use log::{error, warn};
+use log::error;
 
 use crate::config::{Config, Mode};
 use crate::gate::{self, Decision};
@@ -529,38 +531,6 @@ impl<H: Host> Worker<H> {
             }
         }
         left
-    }
-
-    /// Finds out whether the host withholds bodies, and sends headers on if it does: up to `most`,
-    /// the rest at the next tick.
-    fn probe_bodies(&mut self, most: usize) {
-        if self.bodies.delivery == Delivery::Unknown && self.any_body_withheld() {
-            self.bodies.delivery = Delivery::Withheld;
-            warn!(
-                "operations: the host holds bodies back while headers wait, so headers are sent on \
-                 before the body is judged; set `allow_on_headers_stop_iteration` for this plugin"
-            );
-        }
-        if self.bodies.delivery == Delivery::Withheld {
-            let holding: Vec<Stream> = self.bodies.holding_headers().take(most).collect();
-            for stream in holding {
-                self.on_behalf_of(stream.id, |worker| {
-                    worker.forward_headers(&stream, Callback::Root);
-                });
-            }
-        }
-    }
-
-    /// Whether the host has received something of a body that it did not call with.
-    fn any_body_withheld(&mut self) -> bool {
-        let holding: Vec<Stream> = self.bodies.holding_headers().collect();
-        holding.into_iter().any(|stream| {
-            let mut more = false;
-            self.on_behalf_of(stream.id, |worker| {
-                more = worker.bodies.has_more(stream.id, &worker.enforcer.host);
-            });
-            more
-        })
     }
 
     /// A stream waits no longer: its request, if it did.
