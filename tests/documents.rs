@@ -187,6 +187,40 @@ fn every_test_file_is_named_in_the_page_on_tests() {
     }
 }
 
+/// The row of a file has the name of its module, and the file's own. Tests have none.
+#[test]
+fn every_source_file_is_in_the_map_of_the_code() {
+    let page = read("ARCHITECTURE.md");
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    for file in files("src", "rs") {
+        let module = file
+            .strip_prefix("src/")
+            .unwrap()
+            .strip_suffix(".rs")
+            .unwrap();
+        let module = module.strip_prefix("bin/").unwrap_or(module);
+        let mut parts: Vec<&str> = module.split('/').collect();
+        if parts.last() == Some(&"main") {
+            parts.pop();
+        }
+        let (first, last) = (parts.first().unwrap(), parts.last().unwrap());
+        if parts.contains(&"tests") || ["lib", "testing"].contains(first) {
+            continue;
+        }
+        let named = rows.iter().any(|row| {
+            let cell = row.split('|').nth(1).unwrap();
+            cell.contains(&format!("`{first}`")) && row.contains(&format!("`{last}`"))
+        });
+        assert!(
+            named,
+            "ARCHITECTURE.md: no row of `{first}` names `{last}` ({file})"
+        );
+    }
+}
+
 /// The form of keepachangelog.com: versions, in each some of six sections, in each one line a subject.
 #[test]
 fn the_changelog_keeps_its_form() {
