@@ -123,6 +123,7 @@ def test_the_examples_are_found() -> None:
         "envoy-gateway/filter.yaml",
         "hydra/envoy.yaml",
         "identity.yaml",
+        "introspection.yaml",
         "istio/filter-envoyfilter.yaml",
         "istio/filter-wasmplugin.yaml",
         "istio/filter.yaml",
