@@ -20,6 +20,7 @@ mod value;
 use std::fmt;
 
 pub use object::Object;
+pub(crate) use scan::{Malformed, Scan, are_distinct};
 pub use string::JsonString;
 pub use value::{Elements, Json, Members};
 

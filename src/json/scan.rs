@@ -1,7 +1,7 @@
 //! One pass over a JSON text, which decodes nothing but names and builds nothing.
 
 use std::borrow::Cow;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde::Deserialize;
@@ -15,15 +15,15 @@ const FEW: usize = 12;
 const MANY_DIGITS: usize = 300;
 
 /// A name, and where its value is.
-pub(super) type Member = (JsonString, Range<usize>);
+pub(crate) type Member = (JsonString, Range<usize>);
 
 /// The text is no JSON; [`Scan::error`] has the place. Or, where everything is looked at, something
 /// in it is not strict.
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
-type Scanned<T = ()> = Result<T, Malformed>;
+pub(crate) type Scanned<T = ()> = Result<T, Malformed>;
 
-pub(super) struct Scan<'a> {
+pub(crate) struct Scan<'a> {
     text: &'a str,
     at: usize,
     /// Values that are passed over are looked at as well.
@@ -39,7 +39,7 @@ pub(super) struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     /// For a text whose values are held to the grammar, and no more.
-    pub(super) fn shallow(text: &'a str) -> Self {
+    pub(crate) fn shallow(text: &'a str) -> Self {
         Self {
             text,
             at: 0,
@@ -58,27 +58,92 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// Has `read` take the value, behind which nothing may stand.
+    pub(crate) fn document<T, E: From<Malformed>>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.space();
+        let value = read(self)?;
+        self.space();
+        if self.at < self.text.len() {
+            return Err(Malformed.into());
+        }
+        Ok(value)
+    }
+
+    /// Has `read` take the value of each member, if the next value is an object; `false` if it is
+    /// another one, which is passed over. Names may come twice.
+    pub(crate) fn object<E: From<Malformed>>(
+        &mut self,
+        mut read: impl FnMut(&mut Self, JsonString) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        self.each(b'{', |scan| {
+            let name = scan.name()?;
+            scan.colon()?;
+            read(scan, name)
+        })
+    }
+
+    /// Has `read` take each element, if the next value is a list.
+    pub(crate) fn list<E: From<Malformed>>(
+        &mut self,
+        read: impl FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        self.each(b'[', read)
+    }
+
+    fn each<E: From<Malformed>>(
+        &mut self,
+        bracket: u8,
+        mut read: impl FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        if self.peek() != Some(bracket) {
+            self.value()?;
+            return Ok(false);
+        }
+        if self.enter(bracket)? {
+            loop {
+                read(self)?;
+                if !self.goes_on()? {
+                    break;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// The text that it reads.
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// `true` if this byte is the next.
+    pub(crate) fn is_at(&self, byte: u8) -> bool {
+        self.peek() == Some(byte)
+    }
+
     /// Tells `found` of each member of the object that the text is; `false` if it is another value.
     /// Names may come twice.
     pub(super) fn members(
         &mut self,
         mut found: impl FnMut(JsonString, Range<usize>),
     ) -> Scanned<bool> {
-        self.whole(b'{', |scan| {
-            let name = scan.name()?;
-            scan.colon()?;
-            let value = scan.value()?;
-            found(name, value);
-            Ok(())
+        self.document(|scan| {
+            scan.object(|scan, name| {
+                found(name, scan.value()?);
+                Ok(())
+            })
         })
     }
 
     /// Tells `found` of each element of the list that the text is; `false` if it is another value.
     pub(super) fn elements(&mut self, mut found: impl FnMut(Range<usize>)) -> Scanned<bool> {
-        self.whole(b'[', |scan| {
-            let value = scan.value()?;
-            found(value);
-            Ok(())
+        self.document(|scan| {
+            scan.list(|scan| {
+                found(scan.value()?);
+                Ok(())
+            })
         })
     }
 
@@ -94,28 +159,6 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The text as a whole: `read` takes each part of the array or object that it is.
-    fn whole(&mut self, bracket: u8, mut read: impl FnMut(&mut Self) -> Scanned) -> Scanned<bool> {
-        self.space();
-        let is_wanted = self.peek() == Some(bracket);
-        if !is_wanted {
-            self.value()?;
-        } else if self.enter(bracket)? {
-            loop {
-                read(self)?;
-                if !self.goes_on()? {
-                    break;
-                }
-            }
-        }
-        self.space();
-        if self.at == self.text.len() {
-            Ok(is_wanted)
-        } else {
-            Err(Malformed)
-        }
-    }
-
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -125,6 +168,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Passes over this byte, if it is the next.
+    #[inline]
     fn take(&mut self, byte: u8) -> bool {
         let is_next = self.peek() == Some(byte);
         if is_next {
@@ -134,6 +178,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Passes over this byte, which must be the next.
+    #[inline]
     fn expect(&mut self, byte: u8) -> Scanned {
         if self.take(byte) {
             Ok(())
@@ -142,6 +187,7 @@ impl<'a> Scan<'a> {
         }
     }
 
+    #[inline]
     fn space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.skip();
@@ -149,7 +195,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Passes over any value, and returns its place.
-    fn value(&mut self) -> Scanned<Range<usize>> {
+    pub(super) fn value(&mut self) -> Scanned<Range<usize>> {
         let start = self.at;
         let outside = self.open.len();
         loop {
@@ -178,6 +224,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Opens an array or an object; `true` if something is in it. One that is empty is closed again.
+    #[inline]
     fn enter(&mut self, bracket: u8) -> Scanned<bool> {
         self.expect(bracket)?;
         if self.is_deep && self.open.len() >= MAX_DEPTH {
@@ -197,6 +244,7 @@ impl<'a> Scan<'a> {
 
     /// Goes on behind a value; `true` if another one follows in the innermost array or object, which
     /// is closed if not.
+    #[inline]
     fn goes_on(&mut self) -> Scanned<bool> {
         self.space();
         if self.take(b',') {
@@ -217,6 +265,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The name of a member that is passed over, up to its value; nothing in a list.
+    #[inline]
     fn inner_name(&mut self) -> Scanned {
         if self.open.last() == Some(&b']') {
             return Ok(());
@@ -246,6 +295,7 @@ impl<'a> Scan<'a> {
         serde_json::from_str(written).map_err(|_| Malformed)
     }
 
+    #[inline]
     fn colon(&mut self) -> Scanned {
         self.space();
         self.expect(b':')?;
@@ -258,15 +308,14 @@ impl<'a> Scan<'a> {
     }
 
     /// Passes over a string; `true` if it has escapes.
+    #[inline]
     fn string(&mut self) -> Scanned<bool> {
         let start = self.at;
         self.expect(b'"')?;
         let mut has_escapes = false;
         loop {
             let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-            let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
-            let plain = rest.iter().take_while(|byte| is_plain(byte)).count();
-            self.at = self.at.saturating_add(plain);
+            self.at = self.at.saturating_add(plain(rest));
             if self.take(b'"') {
                 break;
             }
@@ -333,17 +382,14 @@ impl<'a> Scan<'a> {
 }
 
 /// `true` if no two of these have the same name.
-pub(super) fn are_distinct<'t, T>(
+pub(crate) fn are_distinct<'t, T>(
     named: &'t [T],
     name: impl Fn(&'t T) -> Option<&'t [u8]>,
 ) -> bool {
     let mut rest = named;
     if rest.len() > FEW {
-        // Sorted by a heap: the slice's own sort would be 13 KB of code for this.
-        let names: BinaryHeap<_> = rest.iter().map(name).collect();
-        return names
-            .into_sorted_vec()
-            .is_sorted_by(|one, other| one < other);
+        let mut seen = BTreeSet::new();
+        return rest.iter().all(|one| seen.insert(name(one)));
     }
     while let [first, others @ ..] = rest {
         let first = name(first);
@@ -353,4 +399,32 @@ pub(super) fn are_distinct<'t, T>(
         rest = others;
     }
     true
+}
+
+/// The number of bytes of a string before the first that ends it, begins an escape, or may not stand
+/// in it.
+fn plain(bytes: &[u8]) -> usize {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGHEST: u64 = 0x8080_8080_8080_8080;
+    const CONTROLS: u64 = 0x2020_2020_2020_2020;
+    const QUOTES: u64 = 0x2222_2222_2222_2222;
+    const BACKSLASHES: u64 = 0x5c5c_5c5c_5c5c_5c5c;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut count = 0_usize;
+    for word in words {
+        // Eight bytes at once. The highest bit of a byte that is less than another is set in their
+        // difference, and not in the byte; what it borrows from is behind it.
+        let word = u64::from_le_bytes(*word);
+        let less = |word: u64, than: u64| word.wrapping_sub(than) & !word;
+        let found =
+            less(word, CONTROLS) | less(word ^ QUOTES, EACH) | less(word ^ BACKSLASHES, EACH);
+        let found = found & HIGHEST;
+        if found != 0 {
+            let before = found.trailing_zeros() / 8;
+            return count.saturating_add(usize::try_from(before).unwrap_or_default());
+        }
+        count = count.saturating_add(8);
+    }
+    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    count.saturating_add(rest.iter().take_while(is_plain).count())
 }

@@ -13,14 +13,14 @@ pub enum JsonString {
 
 impl JsonString {
     /// The string, which is one of this `text`.
-    pub(super) fn read<'a>(&'a self, text: &'a str) -> &'a str {
+    pub(crate) fn read<'a>(&'a self, text: &'a str) -> &'a str {
         match self {
             Self::At(range) => text.get(range.clone()).unwrap_or_default(),
             Self::Decoded(string) => string,
         }
     }
 
-    pub(super) fn bytes<'a>(&'a self, text: &'a str) -> Option<&'a [u8]> {
+    pub(crate) fn bytes<'a>(&'a self, text: &'a str) -> Option<&'a [u8]> {
         match self {
             Self::At(range) => text.as_bytes().get(range.clone()),
             Self::Decoded(string) => Some(string.as_bytes()),

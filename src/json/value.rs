@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::scan::{Member, Scan, are_distinct};
+use super::scan::{Malformed, Member, Scan, Scanned, are_distinct};
 use super::string::JsonString;
 use super::{JsonError, without_byte_order_mark};
 
@@ -37,6 +37,14 @@ pub(super) fn find<'a>(object: Json<'a>, members: &[Member], name: &str) -> Opti
     let is_called = |(other, _): &&Member| other.bytes(object.text) == Some(name.as_bytes());
     let (_, value) = members.iter().find(is_called)?;
     object.part(value)
+}
+
+impl<'a> Scan<'a> {
+    /// Passes over any value, and returns it.
+    pub(crate) fn json(&mut self) -> Scanned<Json<'a>> {
+        let range = self.value()?;
+        Json::new(self.text()).part(&range).ok_or(Malformed)
+    }
 }
 
 impl<'a> Members<'a> {

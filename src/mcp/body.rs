@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::{Operation, name_member};
-use crate::json::{Json, JsonError, Members};
+use crate::json::{Json, Malformed, Scan, are_distinct};
 
 /// The most messages that one batch may have.
 pub const MAX_MESSAGES: usize = 64;
@@ -51,12 +51,9 @@ impl BodyError {
     }
 }
 
-impl From<JsonError> for BodyError {
-    fn from(error: JsonError) -> Self {
-        match error {
-            JsonError::NotUtf8 | JsonError::Syntax { .. } => Self::NotJson,
-            JsonError::DuplicateMember => Self::DuplicateMember,
-        }
+impl From<Malformed> for BodyError {
+    fn from(_: Malformed) -> Self {
+        Self::NotJson
     }
 }
 
@@ -97,26 +94,25 @@ pub struct Messages {
 impl Messages {
     /// Reads a body.
     pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
-        let body = Json::document(body)?;
-        if !body.is_list() {
-            return Ok(Self {
-                messages: vec![Message::read(body)?],
-                is_batch: false,
-            });
-        }
-        let batch = body.elements(MAX_MESSAGES)?;
-        let batch = batch.ok_or(BodyError::NotJsonRpc)?;
-        if batch.more > 0 {
-            return Err(BodyError::TooManyMessages);
-        }
-        if batch.first.is_empty() {
+        let text = std::str::from_utf8(body).map_err(|_| BodyError::NotJson)?;
+        let mut messages = Vec::new();
+        let is_batch = Scan::shallow(text).document(|scan| {
+            if !scan.is_at(b'[') {
+                messages.push(Message::read(scan)?);
+                return Ok(false);
+            }
+            scan.list(|scan| {
+                if messages.len() >= MAX_MESSAGES {
+                    return Err(BodyError::TooManyMessages);
+                }
+                messages.push(Message::read(scan)?);
+                Ok(())
+            })
+        })?;
+        if messages.is_empty() {
             return Err(BodyError::NotJsonRpc);
         }
-        let messages = batch.first.into_iter().map(Message::read);
-        Ok(Self {
-            messages: messages.collect::<Result<_, _>>()?,
-            is_batch: true,
-        })
+        Ok(Self { messages, is_batch })
     }
 
     /// The operations that all messages together ask for.
@@ -144,20 +140,27 @@ impl Messages {
 }
 
 impl Message {
-    fn read(message: Json<'_>) -> Result<Self, BodyError> {
-        let members = members(message, &MESSAGE_MEMBERS)?;
-        let jsonrpc = members.get("jsonrpc").map_or(Ok(None), string)?;
+    fn read(scan: &mut Scan<'_>) -> Result<Self, BodyError> {
+        let (mut jsonrpc, mut method, mut id, mut answer) = (None, None, None, None);
+        let mut params = Params::default();
+        object(scan, &MESSAGE_MEMBERS, |scan, name| {
+            match name {
+                "jsonrpc" => jsonrpc = string(scan.json()?)?,
+                "method" => method = Some(string(scan.json()?)?.ok_or(BodyError::NotJsonRpc)?),
+                "id" => id = Some(RequestId::read(scan.json()?)?),
+                "params" => params = Params::read(scan)?,
+                "result" | "error" => answer = Some(scan.json()?),
+                _ => drop(scan.json()?),
+            }
+            Ok(())
+        })?;
         if jsonrpc.as_deref() != Some("2.0") {
             return Err(BodyError::NotJsonRpc);
         }
-        let params = Params::read(members.get("params"))?;
-        let id = members.get("id").map(RequestId::read).transpose()?;
-        let answer = members.get("result").or_else(|| members.get("error"));
-        match (members.get("method"), id, answer) {
+        match (method, id, answer) {
             (Some(method), id, None) => {
-                let method = string(method)?.ok_or(BodyError::NotJsonRpc)?;
+                let version = params.version.take();
                 let operation = params.operation(method.into_owned());
-                let version = params.version;
                 Ok(match id {
                     None => Self::Notification { operation, version },
                     Some(id) => Self::Request {
@@ -173,31 +176,57 @@ impl Message {
     }
 }
 
-/// The `params` of a message.
+/// The parts of a message's `params` that count.
+#[derive(Default)]
 struct Params<'a> {
-    members: Option<Members<'a>>,
+    name: Option<Json<'a>>,
+    uri: Option<Json<'a>>,
+    task_id: Option<Json<'a>>,
     /// The protocol version in its `_meta`.
     version: Option<String>,
 }
 
 impl<'a> Params<'a> {
-    fn read(params: Option<Json<'a>>) -> Result<Self, BodyError> {
-        let members = optional_members(params, &PARAMS_MEMBERS)?;
-        let meta = members.as_ref().and_then(|members| members.get("_meta"));
-        let meta = optional_members(meta, &[VERSION_MEMBER])?;
-        let version = match meta.and_then(|meta| meta.get(VERSION_MEMBER)) {
-            None => None,
-            Some(version) => Some(string(version)?.ok_or(BodyError::NotJsonRpc)?.into_owned()),
-        };
-        Ok(Self { members, version })
+    fn read(scan: &mut Scan<'a>) -> Result<Self, BodyError> {
+        let mut params = Self::default();
+        object_or_null(scan, &PARAMS_MEMBERS, |scan, name| {
+            match name {
+                "name" => params.name = Some(scan.json()?),
+                "uri" => params.uri = Some(scan.json()?),
+                "taskId" => params.task_id = Some(scan.json()?),
+                "_meta" => params.version = stated_version(scan)?,
+                _ => drop(scan.json()?),
+            }
+            Ok(())
+        })?;
+        Ok(params)
     }
 
     /// A name that is no string names nothing.
     fn operation(&self, method: String) -> Operation {
-        let name = name_member(&method).and_then(|member| self.members.as_ref()?.get(member));
+        let name = match name_member(&method) {
+            None => None,
+            Some("name") => self.name,
+            Some("uri") => self.uri,
+            Some(_) => self.task_id,
+        };
         let name = name.and_then(Json::string).map(Cow::into_owned);
         Operation::new(method, name)
     }
+}
+
+/// The protocol version in a `_meta`.
+fn stated_version(scan: &mut Scan<'_>) -> Result<Option<String>, BodyError> {
+    let mut version = None;
+    object_or_null(scan, &[VERSION_MEMBER], |scan, name| {
+        let value = scan.json()?;
+        if name == VERSION_MEMBER {
+            let stated = string(value)?.ok_or(BodyError::NotJsonRpc)?;
+            version = Some(stated.into_owned());
+        }
+        Ok(())
+    })?;
+    Ok(version)
 }
 
 impl RequestId {
@@ -213,27 +242,46 @@ impl RequestId {
     }
 }
 
-/// The members of an object, in which no known one is misspelt.
-fn members<'a>(object: Json<'a>, known: &[&str]) -> Result<Members<'a>, BodyError> {
-    let members = object.members()?.ok_or(BodyError::NotJsonRpc)?;
-    let is_misspelt = |name| {
-        known
-            .iter()
-            .any(|known| *known != name && folds_to(name, known))
-    };
-    if members.names().any(is_misspelt) {
-        return Err(BodyError::MisspeltMember);
+/// Has `read` take the value of each member of an object, of which it is told the name if it is one
+/// of the `known`. No name comes twice, and no known one is misspelt.
+fn object<'a>(
+    scan: &mut Scan<'a>,
+    known: &[&'static str],
+    mut read: impl FnMut(&mut Scan<'a>, &str) -> Result<(), BodyError>,
+) -> Result<(), BodyError> {
+    let text = scan.text();
+    let mut names = Vec::new();
+    let is_object = scan.object(|scan, name| {
+        let found = name.read(text);
+        let meant = known.iter().find(|known| folds_to(found, known));
+        if meant.is_some_and(|meant| *meant != found) {
+            return Err(BodyError::MisspeltMember);
+        }
+        names.push(name);
+        read(scan, meant.copied().unwrap_or_default())
+    })?;
+    if !is_object {
+        return Err(BodyError::NotJsonRpc);
     }
-    Ok(members)
+    if !are_distinct(&names, |name| name.bytes(text)) {
+        return Err(BodyError::DuplicateMember);
+    }
+    Ok(())
 }
 
-/// Those of an object that may be absent or `null`.
-fn optional_members<'a>(
-    object: Option<Json<'a>>,
-    known: &[&str],
-) -> Result<Option<Members<'a>>, BodyError> {
-    let object = object.filter(|object| !object.is_null());
-    object.map(|object| members(object, known)).transpose()
+/// The same for an object that may be `null`.
+fn object_or_null<'a>(
+    scan: &mut Scan<'a>,
+    known: &[&'static str],
+    read: impl FnMut(&mut Scan<'a>, &str) -> Result<(), BodyError>,
+) -> Result<(), BodyError> {
+    if scan.is_at(b'{') {
+        return object(scan, known, read);
+    }
+    if scan.json()?.is_null() {
+        return Ok(());
+    }
+    Err(BodyError::NotJsonRpc)
 }
 
 /// The string, if it is one.

@@ -137,6 +137,31 @@ fn strings() {
     }
 }
 
+/// Strings are passed over in words of eight bytes.
+#[test]
+fn a_string_ends_where_it_does_at_any_place() {
+    for (before, behind) in (0..20).flat_map(|before| (0..20).map(move |behind| (before, behind))) {
+        let text = |middle: &str| {
+            let (before, behind) = ("é".repeat(before), "~".repeat(behind));
+            format!("[\"{before}{middle}{behind}\",1]")
+        };
+        for sound in [
+            "", " ", "\u{7f}", "\u{80}", "!", "#", "[", "]", "\\\"", "\\\\", "\\u0000", "\u{ffff}",
+        ] {
+            let text = text(sound);
+            let (first, _) = elements(&text, 2).unwrap().unwrap();
+            let expected = text.strip_prefix('[').unwrap().strip_suffix(",1]").unwrap();
+            assert_eq!(first, [expected, "1"]);
+        }
+        for broken in ["\0", "\t", "\u{1f}", "\"", "\\x"] {
+            assert!(
+                elements(&text(broken), 2).is_err(),
+                "{before} {broken:?} {behind}"
+            );
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in ".{0,64}") {
