@@ -121,7 +121,7 @@ fn no_value_of_the_examples_is_left() {
             "mcp-server:3000",
             "3000",
             "/mcp }",
-            "/mcp/",
+            "prefix: /mcp/",
             "namespace: mcp\n",
             "[mcp]",
         ] {
