@@ -3,7 +3,7 @@
 # missing on Debian, packages with apt-get.
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint native properties test e2e oldest build package reproducible demo compose providers conformance matrix chaos bench audit clean
+.PHONY: help check lint native properties test e2e oldest build package reproducible demo compose providers agentmemory conformance matrix chaos bench audit clean
 # Each target uses all cores by itself.
 .NOTPARALLEL:
 
@@ -60,6 +60,10 @@ compose: tools build ## envoy/docker-compose.yaml on a real engine, step by step
 
 providers: tools build ## real authorization servers, each through a login and the filter; ONLY=keycloak for one
 	@scripts/providers $(ONLY)
+
+agentmemory: tools build ## agent-memory-server with a login before it: examples/agent-memory-server
+	@scripts/agent-memory-server
+	$(python) -m pytest tests/e2e/test_agent_memory.py -q
 
 matrix: tools build browser ## the end-to-end tests on the oldest Envoy, and bodies on six; ENVOY=1.38.3 for another alone
 	@$(if $(ENVOY),,scripts/envoy-bodies)
