@@ -7,7 +7,7 @@ use crate::bearer::{self, Credentials};
 use crate::config::Mode;
 use crate::reason::Reason;
 use crate::time::UnixNanos;
-use crate::trust::{Awaited, Caller, NoCaller, Question, Rejection, Trust};
+use crate::trust::{Awaited, Caller, NoCaller, Rejection, Trust};
 
 impl Request<'_> {
     /// The caller whose token came with the request.
@@ -24,7 +24,7 @@ impl Request<'_> {
     /// The same if the token's issuer had signed it, whoever did.
     #[cfg(not(target_family = "wasm"))]
     pub(super) fn unverified_caller(&self) -> Row<Rc<Caller>> {
-        let question = Question::new(self.config, self.target, self.now, self.now);
+        let question = crate::trust::Question::new(self.config, self.target, self.now, self.now);
         let judged = question.judge_unverified(self.token()?);
         judged.map_err(|no_caller| self.without_caller(no_caller))
     }
