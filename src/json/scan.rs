@@ -14,6 +14,9 @@ const FEW: usize = 12;
 /// An integer of so many digits may be greater than what a number can hold.
 const MANY_DIGITS: usize = 300;
 
+/// The most levels of a value in an object that has [`MAX_DEPTH`].
+const MAX_INNER_DEPTH: usize = MAX_DEPTH - 1;
+
 /// A name, and where its value is.
 pub(crate) type Member = (JsonString, Range<usize>);
 
@@ -28,8 +31,8 @@ pub(crate) struct Scan<'a> {
     at: usize,
     /// Values that are passed over are looked at as well.
     is_deep: bool,
-    /// The closing brackets of the arrays and objects that are open, the innermost last: a byte for
-    /// each, since there may be as many as the text has bytes.
+    /// The closing brackets of the arrays and objects that are open in the value that is passed over,
+    /// the innermost last: a byte for each, since there may be as many as the text has bytes.
     open: Vec<u8>,
     /// The names so far of the objects that are looked at and open, the innermost last.
     names: Vec<JsonString>,
@@ -102,13 +105,19 @@ impl<'a> Scan<'a> {
             self.value()?;
             return Ok(false);
         }
-        if self.enter(bracket)? {
-            loop {
-                read(self)?;
-                if !self.goes_on()? {
-                    break;
-                }
+        self.skip();
+        self.space();
+        let close = closing(bracket);
+        if self.take(close) {
+            return Ok(true);
+        }
+        loop {
+            read(self)?;
+            self.space();
+            if !self.take(b',') {
+                break self.expect(close)?;
             }
+            self.space();
         }
         Ok(true)
     }
@@ -159,12 +168,15 @@ impl<'a> Scan<'a> {
         }
     }
 
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    /// Passes over the byte that is next. The place never wraps: it is within the text, or its end.
+    #[inline]
     fn skip(&mut self) {
-        self.at = self.at.saturating_add(1);
+        self.at = self.at.wrapping_add(1);
     }
 
     /// Passes over this byte, if it is the next.
@@ -206,7 +218,10 @@ impl<'a> Scan<'a> {
                         continue;
                     }
                 }
-                b'"' => drop(self.string()?),
+                b'"' => {
+                    self.skip();
+                    self.string()?;
+                }
                 b't' => self.word("true")?,
                 b'f' => self.word("false")?,
                 b'n' => self.word("null")?,
@@ -227,11 +242,11 @@ impl<'a> Scan<'a> {
     #[inline]
     fn enter(&mut self, bracket: u8) -> Scanned<bool> {
         self.expect(bracket)?;
-        if self.is_deep && self.open.len() >= MAX_DEPTH {
+        if self.is_deep && self.open.len() >= MAX_INNER_DEPTH {
             return Err(Malformed);
         }
         self.space();
-        let close = if bracket == b'{' { b'}' } else { b']' };
+        let close = closing(bracket);
         if self.take(close) {
             return Ok(false);
         }
@@ -274,6 +289,7 @@ impl<'a> Scan<'a> {
             let name = self.name()?;
             self.names.push(name);
         } else {
+            self.expect(b'"')?;
             self.string()?;
         }
         self.colon()
@@ -281,6 +297,7 @@ impl<'a> Scan<'a> {
 
     fn name(&mut self) -> Scanned<JsonString> {
         let start = self.at;
+        self.expect(b'"')?;
         let has_escapes = self.string()?;
         if has_escapes {
             return self.decoded(start).map(JsonString::Decoded);
@@ -307,15 +324,14 @@ impl<'a> Scan<'a> {
         word.bytes().try_for_each(|byte| self.expect(byte))
     }
 
-    /// Passes over a string; `true` if it has escapes.
+    /// Passes over a string behind its first quote; `true` if it has escapes.
     #[inline]
     fn string(&mut self) -> Scanned<bool> {
-        let start = self.at;
-        self.expect(b'"')?;
+        let start = self.at.saturating_sub(1);
         let mut has_escapes = false;
         loop {
             let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-            self.at = self.at.saturating_add(plain(rest));
+            self.at = self.at.wrapping_add(plain(rest));
             if self.take(b'"') {
                 break;
             }
@@ -381,6 +397,10 @@ impl<'a> Scan<'a> {
     }
 }
 
+fn closing(bracket: u8) -> u8 {
+    if bracket == b'{' { b'}' } else { b']' }
+}
+
 /// `true` if no two of these have the same name.
 pub(crate) fn are_distinct<'t, T>(
     named: &'t [T],
@@ -420,11 +440,10 @@ fn plain(bytes: &[u8]) -> usize {
             less(word, CONTROLS) | less(word ^ QUOTES, EACH) | less(word ^ BACKSLASHES, EACH);
         let found = found & HIGHEST;
         if found != 0 {
-            let before = found.trailing_zeros() / 8;
-            return count.saturating_add(usize::try_from(before).unwrap_or_default());
+            return count.wrapping_add(found.trailing_zeros() as usize / 8);
         }
-        count = count.saturating_add(8);
+        count = count.wrapping_add(8);
     }
     let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
-    count.saturating_add(rest.iter().take_while(is_plain).count())
+    count.wrapping_add(rest.iter().take_while(is_plain).count())
 }
