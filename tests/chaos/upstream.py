@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
-from typing import Self
+
+from support.loop_server import LoopServer
 
 _ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 _STREAM = (
@@ -16,28 +16,8 @@ _EVENT = b"9\r\ndata: {}\n\r\n1\r\n\n\r\n"
 _EVENT_SECONDS = 0.5
 
 
-class Upstream:
+class Upstream(LoopServer):
     """Runs in a thread of its own, and keeps nothing. `/mcp/events` is a stream without end."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        started = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
-        self._thread.start()
-        started.wait()
-
-    def _run(self, started: threading.Event) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.port: int = server.sockets[0].getsockname()[1]
-        started.set()
-        self._loop.run_forever()
-        server.close()
-        tasks = asyncio.all_tasks(self._loop)
-        for task in tasks:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ended = (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError)
@@ -52,13 +32,6 @@ class Upstream:
                 writer.write(_ANSWER)
                 await writer.drain()
         writer.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
 
 
 async def _stream(writer: asyncio.StreamWriter) -> None:

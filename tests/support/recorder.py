@@ -13,9 +13,8 @@ import os
 import threading
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Self
 
-LARGEST_HEAD = 256 * 1024
+from .loop_server import LoopServer
 
 _numbers = itertools.count(1)
 
@@ -51,7 +50,7 @@ class Recorded:
         return self.line.split(b" ")[1].decode("latin-1")
 
 
-class Recorder:
+class Recorder(LoopServer):
     """Runs in a thread of its own; every public method may be called from any thread."""
 
     def __init__(self) -> None:
@@ -60,26 +59,7 @@ class Recorder:
         self._all: list[Recorded] = []
         self._streams: dict[str, asyncio.Queue[bytes | None]] = {}
         self._answers: dict[str, bytes] = {}
-        self._loop = asyncio.new_event_loop()
-        started = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
-        self._thread.start()
-        started.wait()
-
-    def _run(self, started: threading.Event) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(
-            asyncio.start_server(self._serve, "127.0.0.1", 0, limit=LARGEST_HEAD)
-        )
-        self.port: int = server.sockets[0].getsockname()[1]
-        started.set()
-        self._loop.run_forever()
-        server.close()
-        tasks = asyncio.all_tasks(self._loop)
-        for task in tasks:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self._loop.close()
+        super().__init__()
 
     def seen(self, test_id: str) -> list[Recorded]:
         """Every request with this `x-test-id` that has arrived."""
@@ -121,10 +101,6 @@ class Recorder:
         with self._lock:
             queue = self._streams[test_id]
         self._loop.call_soon_threadsafe(queue.put_nowait, piece)
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -173,12 +149,6 @@ class Recorder:
             gone.cancel()
             with self._lock:
                 self._streams.pop(test_id, None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 async def read_request(reader: asyncio.StreamReader) -> Recorded | None:

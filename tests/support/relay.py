@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
-from .recorder import LARGEST_HEAD, read_request
+from .loop_server import LARGEST_HEAD, LoopServer
+from .recorder import read_request
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class Exchange:
         return f"{self.method} {self.target} {self.status}"
 
 
-class Relay:
+class Relay(LoopServer):
     """Runs in a thread of its own. `forward_to` is set before the first request comes.
 
     `credentials` are added where a request has none. `edit` is given status and challenge of an answer, and returns the header lines that the client
@@ -41,30 +41,7 @@ class Relay:
         self.credentials: str | None = None
         self.edit: Callable[[int, str], list[str]] = lambda status, challenge: [challenge]
         self.exchanges: list[Exchange] = []
-        self._loop = asyncio.new_event_loop()
-        started = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
-        self._thread.start()
-        started.wait()
-
-    def _run(self, started: threading.Event) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(
-            asyncio.start_server(self._serve, "127.0.0.1", 0, limit=LARGEST_HEAD)
-        )
-        self.port: int = server.sockets[0].getsockname()[1]
-        started.set()
-        self._loop.run_forever()
-        server.close()
-        tasks = asyncio.all_tasks(self._loop)
-        for task in tasks:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self._loop.close()
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        super().__init__()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request for each connection; what follows the answer's head is only copied."""
@@ -121,12 +98,6 @@ class Relay:
             writer.close()
             if upstream is not None:
                 upstream.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 async def _unless(gone: asyncio.Future[bytes], work: Coroutine[Any, Any, T]) -> T | None:
