@@ -21,11 +21,12 @@ use std::fmt;
 
 pub use object::Object;
 pub(crate) use scan::{Malformed, Scan, are_distinct};
-pub use string::JsonString;
-pub use value::{Elements, Json, Members};
+pub(crate) use string::JsonString;
+pub use value::Json;
+pub(crate) use value::{Elements, Members};
 
 /// The most levels of arrays and objects in an [`Object`].
-pub const MAX_DEPTH: usize = 32;
+pub(crate) const MAX_DEPTH: usize = 32;
 
 /// Reasons for which bytes are not strict JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -68,7 +68,7 @@ impl Object {
     }
 
     /// A string of this object.
-    pub fn read<'a>(&'a self, string: &'a JsonString) -> &'a str {
+    pub(crate) fn read<'a>(&'a self, string: &'a JsonString) -> &'a str {
         string.read(&self.text)
     }
 }

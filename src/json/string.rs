@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// A string of an [`Object`](super::Object), for [`Object::read`](super::Object::read).
 #[derive(Clone)]
-pub enum JsonString {
+pub(crate) enum JsonString {
     /// It stands there as it reads.
     At(Range<usize>),
     /// It had escapes.

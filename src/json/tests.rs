@@ -3,6 +3,14 @@ mod value;
 
 use super::*;
 
+/// The names of an object of this document, in order.
+fn names<'m>(document: &'m str, members: &'m Members<'_>) -> impl Iterator<Item = &'m str> {
+    members
+        .members
+        .iter()
+        .map(move |(name, _)| name.read(document))
+}
+
 #[test]
 fn errors_are_phrases() {
     let at = JsonError::Syntax { line: 1, column: 2 };

@@ -18,18 +18,18 @@ pub struct Json<'a> {
 }
 
 /// The members of one object, each name once. The objects within it are not looked at.
-pub struct Members<'a> {
+pub(crate) struct Members<'a> {
     object: Json<'a>,
-    members: Vec<Member>,
+    pub(super) members: Vec<Member>,
 }
 
 /// The elements of a list, from its beginning.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Elements<'a> {
+pub(crate) struct Elements<'a> {
     /// As many as were asked for.
-    pub first: Vec<Json<'a>>,
+    pub(crate) first: Vec<Json<'a>>,
     /// The number of those behind them.
-    pub more: usize,
+    pub(crate) more: usize,
 }
 
 /// The value of a member of `object`.
@@ -49,14 +49,8 @@ impl<'a> Scan<'a> {
 
 impl<'a> Members<'a> {
     /// The value of a member.
-    pub fn get(&self, name: &str) -> Option<Json<'a>> {
+    pub(crate) fn get(&self, name: &str) -> Option<Json<'a>> {
         find(self.object, &self.members, name)
-    }
-
-    /// The names, in order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        let text = self.object.text;
-        self.members.iter().map(move |(name, _)| name.read(text))
     }
 }
 
@@ -66,18 +60,18 @@ impl<'a> Json<'a> {
     }
 
     /// A document of which nothing was looked at yet.
-    pub fn document(bytes: &'a [u8]) -> Result<Self, JsonError> {
+    pub(crate) fn document(bytes: &'a [u8]) -> Result<Self, JsonError> {
         let text = std::str::from_utf8(bytes).map_err(|_| JsonError::NotUtf8)?;
         Ok(Self::new(text))
     }
 
     /// A document that may begin with a byte order mark.
-    pub fn marked_document(bytes: &'a [u8]) -> Result<Self, JsonError> {
+    pub(crate) fn marked_document(bytes: &'a [u8]) -> Result<Self, JsonError> {
         Self::document(without_byte_order_mark(bytes))
     }
 
     /// The members, if it is an object.
-    pub fn members(self) -> Result<Option<Members<'a>>, JsonError> {
+    pub(crate) fn members(self) -> Result<Option<Members<'a>>, JsonError> {
         let mut members = Vec::new();
         if !self.each_member(|name, value| members.push((name, value)))? {
             return Ok(None);
@@ -91,7 +85,7 @@ impl<'a> Json<'a> {
 
     /// The members with these names, if it is an object. Only these come once: what other names it
     /// has is not looked at.
-    pub fn named<const N: usize>(
+    pub(crate) fn named<const N: usize>(
         self,
         names: [&str; N],
     ) -> Result<Option<[Option<Self>; N]>, JsonError> {
@@ -116,7 +110,7 @@ impl<'a> Json<'a> {
     }
 
     /// The first `most` elements, if it is a list.
-    pub fn elements(self, most: usize) -> Result<Option<Elements<'a>>, JsonError> {
+    pub(crate) fn elements(self, most: usize) -> Result<Option<Elements<'a>>, JsonError> {
         let (mut first, mut more) = (Vec::new(), 0_usize);
         let mut scan = Scan::shallow(self.text);
         let is_list = scan.elements(|element| {
@@ -131,7 +125,7 @@ impl<'a> Json<'a> {
     }
 
     /// Every element, if it is a list that was looked at before.
-    pub fn list(self) -> Option<Vec<Self>> {
+    pub(crate) fn list(self) -> Option<Vec<Self>> {
         let elements = self.elements(usize::MAX).ok()??;
         Some(elements.first)
     }
@@ -143,17 +137,17 @@ impl<'a> Json<'a> {
     }
 
     /// The bytes of the document that it is.
-    pub fn range(self) -> Range<usize> {
+    pub(crate) fn range(self) -> Range<usize> {
         self.at..self.at.saturating_add(self.text.len())
     }
 
     /// The JSON, as it is written.
-    pub fn written(self) -> &'a str {
+    pub(crate) fn written(self) -> &'a str {
         self.text
     }
 
     /// The kind of value, in JSON's words.
-    pub fn kind(self) -> &'static str {
+    pub(crate) fn kind(self) -> &'static str {
         match self.text.as_bytes().first() {
             Some(b'"') => "a string",
             Some(b'{') => "an object",
@@ -165,34 +159,34 @@ impl<'a> Json<'a> {
     }
 
     /// `true` if it is a list; a document is one if it begins as one.
-    pub fn is_list(self) -> bool {
+    pub(crate) fn is_list(self) -> bool {
         self.text.trim_ascii_start().starts_with('[')
     }
 
     /// `true` if it is a number.
-    pub fn is_number(self) -> bool {
+    pub(crate) fn is_number(self) -> bool {
         self.text
             .starts_with(|first: char| first == '-' || first.is_ascii_digit())
     }
 
     /// `true` if it is a string.
-    pub fn is_string(self) -> bool {
+    pub(crate) fn is_string(self) -> bool {
         self.text.starts_with('"')
     }
 
     /// `true` if it is an object; a document is one if it begins as one.
-    pub fn is_object(self) -> bool {
+    pub(crate) fn is_object(self) -> bool {
         self.text.trim_ascii_start().starts_with('{')
     }
 
     /// `true` if it is `null`.
-    pub fn is_null(self) -> bool {
+    pub(crate) fn is_null(self) -> bool {
         self.text == "null"
     }
 
     /// The string, if it is one that can be decoded.
     #[inline(never)]
-    pub fn string(self) -> Option<Cow<'a, str>> {
+    pub(crate) fn string(self) -> Option<Cow<'a, str>> {
         let inner = self.text.strip_prefix('"')?.strip_suffix('"')?;
         if inner.as_bytes().contains(&b'\\') {
             return serde_json::from_str(self.text).ok().map(Cow::Owned);
@@ -202,7 +196,7 @@ impl<'a> Json<'a> {
 
     /// The string, if it is one, for [`Object::read`](super::Object::read) of its object.
     #[inline(never)]
-    pub fn place(self) -> Option<JsonString> {
+    pub(crate) fn place(self) -> Option<JsonString> {
         Some(match self.string()? {
             Cow::Borrowed(inner) => {
                 let start = self.at.saturating_add(1);
@@ -213,17 +207,17 @@ impl<'a> Json<'a> {
     }
 
     /// The number, if it is a whole one of 64 bits, without a sign.
-    pub fn whole_number(self) -> Option<u64> {
+    pub(crate) fn whole_number(self) -> Option<u64> {
         self.text.parse().ok()
     }
 
     /// The number, if it is a whole one of 64 bits, written without fraction and exponent.
-    pub fn integer(self) -> Option<i64> {
+    pub(crate) fn integer(self) -> Option<i64> {
         serde_json::from_str(self.text).ok()
     }
 
     /// The number, if it is one that an `f64` can hold.
-    pub fn number(self) -> Option<f64> {
+    pub(crate) fn number(self) -> Option<f64> {
         serde_json::from_str(self.text).ok()
     }
 

@@ -1,6 +1,7 @@
 //! Wrong configurations of every kind, each with its one message: a line that names the field, what
 //! was found and what is allowed, in the words of JSON.
 
+use super::broken::broken;
 use super::*;
 
 /// Stands where a secret may be in a URL; no message repeats it.

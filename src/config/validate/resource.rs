@@ -44,22 +44,8 @@ pub(super) fn resource(
     let scope_hierarchy = scope_rules(field, &written, warnings)?;
     introspection::of_resource(field, &written.scopes, &ids, issuers, warnings)?;
     let metadata = metadata(field, &written, &place, &ids, issuers)?;
-    let hosts = hosts(&name("hosts"), written.hosts)?;
-    advice::own_host(&name("hosts"), &hosts, &place.url, warnings);
-    let claim_values = written.require_claims.values().flatten();
-    let identifier = &written.resource;
-    let pattern_field = &place.pattern_field;
-    advice::free_variables(
-        pattern_field,
-        &place.pattern,
-        identifier,
-        claim_values,
-        warnings,
-    );
-    if written.filter_lists && written.operations.is_empty() {
-        let text = "it does nothing where there are no `operations`";
-        warn(warnings, &name("filter_lists"), text);
-    }
+    let hosts = hosts(&name("hosts"), written.hosts.as_deref())?;
+    advise(field, &written, &place, &hosts, warnings);
     let claims_field = name("require_claims");
     let headers_field = name("identity_headers");
     let require_claims = claim_rules(&claims_field, &written.require_claims, &variables, warnings)?;
@@ -91,6 +77,28 @@ pub(super) fn resource(
         pattern: place.pattern,
         metadata,
     })
+}
+
+/// Warns of what is allowed and unwise.
+fn advise(
+    field: &str,
+    written: &document::Resource,
+    place: &Place,
+    hosts: &Hosts,
+    warnings: &mut Vec<String>,
+) {
+    advice::own_host(&format!("{field}.hosts"), hosts, &place.url, warnings);
+    advice::free_variables(
+        &place.pattern_field,
+        &place.pattern,
+        &written.resource,
+        written.require_claims.values().flatten(),
+        warnings,
+    );
+    if written.filter_lists && written.operations.is_empty() {
+        let text = "it does nothing where there are no `operations`";
+        warn(warnings, &format!("{field}.filter_lists"), text);
+    }
 }
 
 fn place(field: &str, written: &document::Resource, warnings: &mut Vec<String>) -> Result<Place> {
@@ -243,7 +251,7 @@ fn issuer_ids(field: &str, names: Option<&[String]>, issuers: &[Issuer]) -> Resu
         .collect()
 }
 
-fn hosts(field: &str, list: Option<Vec<String>>) -> Result<Hosts> {
+fn hosts(field: &str, list: Option<&[String]>) -> Result<Hosts> {
     let Some(list) = list else {
         return Ok(Hosts::Any);
     };

@@ -93,8 +93,9 @@ fn by_tree(bytes: &[u8]) -> Option<Map<String, Value>> {
 fn by_scan(bytes: &[u8]) -> Option<Map<String, Value>> {
     let object = Object::parse(bytes.to_vec())?;
     // An object that is read in this way is one for the shallow reader as well.
-    let members = Json::document(bytes).unwrap().members().unwrap().unwrap();
-    let members = members.names().map(|name| {
+    let document = Json::document(bytes).unwrap();
+    let members = document.members().unwrap().unwrap();
+    let members = names(document.written(), &members).map(|name| {
         let value = object.get(name).unwrap();
         assert_eq!(Some(value), members.get(name));
         assert_eq!(

@@ -5,7 +5,7 @@ use super::*;
 
 fn read(text: &str) -> Result<Option<Vec<(String, String)>>, JsonError> {
     let owned = |members: Members<'_>| {
-        let members = members.names().map(|name| {
+        let members = names(text, &members).map(|name| {
             let value = members.get(name).unwrap();
             (name.to_owned(), value.written().to_owned())
         });
