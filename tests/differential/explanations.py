@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from . import keys
-from .cases import LAST_SECOND, NOW, SETTINGS, Case
+from .mint import LAST_SECOND, NOW, SETTINGS, Case
 
 Json = dict[str, Any]
 

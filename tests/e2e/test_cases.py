@@ -104,6 +104,8 @@ def test_every_reason_that_data_can_cause_has_a_case() -> None:
         "too_many_keys",
         "too_many_waiting",
         "no_room_for_body",
+        "token_inactive",
+        "introspection_unavailable",
         "internal",
     }
     covered = {case.expect["reason"] for case in cases.load() if "reason" in case.expect}

@@ -103,7 +103,7 @@ def test_the_panels_tell_enforcing_from_observing(scraped: Prometheus) -> None:
 
 
 def test_every_metric_of_the_filter_is_scraped_and_shown(scraped: Prometheus) -> None:
-    source = (paths.REPOSITORY / "src" / "filter" / "metrics.rs").read_text()
+    source = (paths.REPOSITORY / "src" / "worker" / "metrics.rs").read_text()
     defined = set(re.findall(r'"(mcp_auth_\w+)', source)) | set(
         re.findall(r"\bmcp_auth_\w+(?=;)", source)
     )

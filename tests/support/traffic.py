@@ -17,6 +17,7 @@ from typing import Any, Self
 from . import http1, paths, tokens
 from .bootstrap import Json, Listener
 from .envoy import Envoy
+from .introspection_server import IntrospectionServer, asking_cluster
 from .key_server import Fault, KeyServer
 from .recorder import Recorder
 from .waiting import until
@@ -39,7 +40,7 @@ _TOKENS: dict[str, Json] = {
     "unknown-key": {"key": "rsa-other"},
     "malformed": {"damage": "four-parts"},
 }
-KINDS = (*_TOKENS, "login", "metadata", "preflight", "foreign")
+KINDS = (*_TOKENS, "opaque", "login", "metadata", "preflight", "foreign")
 
 
 def stats_config() -> Json:
@@ -71,6 +72,7 @@ class Traffic:
             )
             # First requests wait for these keys.
             self.partner.behave(Fault.HANG)
+            asked = enter(IntrospectionServer())
             clusters = {
                 "upstream": recorder.port,
                 "login": self.login.port,
@@ -83,12 +85,17 @@ class Traffic:
                         {
                             "mcp": Listener(
                                 wasm=wasm,
-                                configuration=_configuration(mode, keys),
+                                configuration=_configuration(mode, keys, asked.endpoint),
                                 holds_headers=True,
                             )
                         },
                         clusters,
                         concurrency=concurrency,
+                        extra_clusters=[
+                            asking_cluster(
+                                "asked", asked.port, asked.credentials, directory / f"{name}-secrets"
+                            )
+                        ],
                         more={"stats_config": stats_config()},
                     )
                 )
@@ -136,7 +143,9 @@ class Traffic:
         elif kind == "preflight":
             headers = [("origin", "https://app.example"), ("access-control-request-method", "POST")]
             return http1.request(port, "OPTIONS", path, headers).status
-        token = self._token(kind, resource) if kind in _TOKENS else None
+        # Its issuer calls it inactive.
+        opaque = "an-opaque-token-of-nobody" if kind == "opaque" else None
+        token = self._token(kind, resource) if kind in _TOKENS else opaque
         return http1.get(port, path, token).status
 
     def send_all(self, kinds: Iterable[str] = KINDS) -> None:
@@ -174,12 +183,21 @@ class Traffic:
         self.stop()
 
 
-def _configuration(mode: str, keys: Json) -> Json:
+def _configuration(mode: str, keys: Json, endpoint: str) -> Json:
     return {
         "mode": mode,
         "issuers": [
-            {"issuer": issuer, "cluster": cluster, "jwks_uri": f"{issuer}/keys", "keys": keys}
-            for issuer, cluster in ((LOGIN, "login"), (PARTNER, "partner"))
+            {
+                "issuer": issuer,
+                "cluster": cluster,
+                "jwks_uri": f"{issuer}/keys",
+                "keys": keys,
+                **more,
+            }
+            for issuer, cluster, more in (
+                (LOGIN, "login", {"introspection": {"cluster": "asked", "endpoint": endpoint}}),
+                (PARTNER, "partner", {}),
+            )
         ],
         "resources": [
             {"resource": MCP, "issuers": [LOGIN], "scopes": ["mcp:read"]},
