@@ -33,7 +33,7 @@ pub(super) struct Config {
     /// The kill switch. `false`: every request passes, and no metadata is served.
     #[serde(default = "yes")]
     pub(super) enabled: bool,
-    /// Whether refusals are carried out.
+    /// The handling of refusals: they are carried out, or counted and logged.
     #[serde(default)]
     pub(super) mode: Mode,
     /// Bounds on what one worker takes in.
@@ -68,24 +68,25 @@ pub(super) struct Limits {
     /// The longest token that is looked at, in bytes.
     #[serde(default)]
     pub(super) token_bytes: Number<16_384, 256, 65_536>,
-    /// How many requests may wait for keys at once, per worker; those beyond are answered 503.
+    /// The most requests that wait for keys at once, per worker; those beyond are answered 503.
     #[serde(default)]
     pub(super) held_requests: Number<1024, 1, 65_536>,
-    /// How many verified tokens are remembered, per worker; 0 for none.
+    /// The most verified tokens that are remembered, per worker; 0 for none.
     #[serde(default)]
     pub(super) cached_tokens: Number<16_384, 0, 1_048_576>,
-    /// How many bytes that may take, per worker.
+    /// The most bytes that these may take, per worker.
     #[serde(default)]
     pub(super) cached_bytes: Number<33_554_432, 0, 1_073_741_824>,
     /// The longest request body that is read where `operations` need it, in bytes; longer ones are
     /// answered 413. Envoy's buffer (`per_connection_buffer_limit_bytes`) must be longer.
     #[serde(default)]
     pub(super) body_bytes: Number<524_288, 1024, 16_777_216>,
-    /// How many bytes of bodies may be held at once until they are judged, per worker; a body
+    /// The most bytes of bodies that are held at once until they are judged, per worker; a body
     /// beyond that is answered 503. It must not be less than `body_bytes`.
     #[serde(default)]
     pub(super) held_body_bytes: Number<67_108_864, 65_536, 1_073_741_824>,
-    /// How long a body that `operations` need may take to end, in seconds; then it is answered 408.
+    /// The time that a body that `operations` need may take to end, in seconds; then it is
+    /// answered 408.
     #[serde(default)]
     pub(super) body_seconds: Number<30, 1, 3600>,
 }
@@ -153,7 +154,7 @@ pub(super) struct Issuer {
         schemars(length(min = 1), inner(regex(pattern = super::schema::VISIBLE)))
     )]
     pub(super) token_types: Option<Vec<Option<String>>>,
-    /// How far the issuer's clock may be off, in seconds, in both directions.
+    /// The most that the issuer's clock may be off, in seconds, in both directions.
     #[serde(default)]
     pub(super) clock_skew_seconds: Number<60, 0, 600>,
     /// The longest `exp - iat`, in seconds; where it is set, tokens must have `iat`. Default: no
@@ -163,16 +164,17 @@ pub(super) struct Issuer {
         schemars(range(min = 1, max = MAX_TOKEN_LIFETIME))
     )]
     pub(super) max_token_lifetime_seconds: Option<u64>,
-    /// When keys are fetched, and for how long they are trusted.
+    /// The times at which keys are fetched, and for which they are trusted.
     #[serde(default)]
     pub(super) keys: KeyTimings,
-    /// Whether the issuer's metadata is served at /.well-known/oauth-authorization-server and
+    /// True if the issuer's metadata is served at /.well-known/oauth-authorization-server and
     /// /.well-known/openid-configuration of the resources' hosts, for clients of 2025-03-26. It
     /// needs `cluster`.
     #[serde(default)]
     pub(super) authorization_server_metadata: bool,
-    /// How the issuer is asked about tokens (RFC 7662). With `endpoint` it makes up for keys, where
-    /// all tokens are opaque. Default: it is not asked, and opaque tokens are refused.
+    /// The way in which the issuer is asked about tokens (RFC 7662). With `endpoint` it makes up
+    /// for keys, where all tokens are opaque. Default: it is not asked, and opaque tokens are
+    /// refused.
     pub(super) introspection: Option<Introspection>,
 }
 
@@ -194,14 +196,14 @@ pub(super) struct Introspection {
         schemars(regex(pattern = super::schema::LOCATION))
     )]
     pub(super) endpoint: Option<String>,
-    /// Which tokens the issuer is asked about.
+    /// The tokens that the issuer is asked about.
     #[serde(default)]
     pub(super) tokens: IntrospectedTokens,
     /// For how long an answer holds, in seconds, never beyond the token's `exp`; 0: every request
     /// asks. A token that was revoked is good for so long.
     #[serde(default)]
     pub(super) cache_seconds: Number<30, 0, 3600>,
-    /// Whether an answer must have `aud`. `false`: one without is accepted, where the resource has
+    /// True if an answer must have `aud`. `false`: one without is accepted, where the resource has
     /// `scopes`; then any token of the issuer with these is good for the resource.
     #[serde(default = "yes")]
     pub(super) require_audience: bool,
@@ -234,14 +236,14 @@ pub(super) struct KeyTimings {
     /// The least time between two fetches that unknown keys cause, in seconds.
     #[serde(default)]
     pub(super) unknown_key_cooldown_seconds: Number<30, 1, 3600>,
-    /// How long past `refresh_seconds` the last good keys are used while they cannot be refreshed,
-    /// in seconds. A revoked key is trusted for so long in an outage.
+    /// The time past `refresh_seconds` for which the last good keys are used while they cannot be
+    /// refreshed, in seconds. A revoked key is trusted for so long in an outage.
     #[serde(default)]
     pub(super) max_stale_seconds: Number<3600, 0, { 7 * DAY }>,
 }
 
 impl KeyTimings {
-    /// Whether any of them is given.
+    /// `true` if any of them is given.
     pub(super) fn has_any(&self) -> bool {
         let Self {
             refresh_seconds,
@@ -281,7 +283,8 @@ pub(super) struct Resource {
         schemars(length(min = 1), inner(regex(pattern = super::schema::HOST)))
     )]
     pub(super) hosts: Option<Vec<String>>,
-    /// Whose tokens are accepted: some of the `issuer`s, byte for byte. Default: all of them.
+    /// The issuers whose tokens are accepted: some of the `issuer`s, byte for byte. Default: all of
+    /// them.
     #[cfg_attr(not(target_family = "wasm"), schemars(length(min = 1)))]
     pub(super) issuers: Option<Vec<String>>,
     /// The scopes that every request needs.
@@ -297,11 +300,11 @@ pub(super) struct Resource {
         schemars(inner(regex(pattern = super::schema::SCOPE)))
     )]
     pub(super) scopes_supported: Option<Vec<String>>,
-    /// What single operations need beyond `scopes`: a request needs what every rule asks for that
-    /// matches it.
+    /// The needs of single operations beyond `scopes`: a request needs what every rule asks for
+    /// that matches it.
     #[serde(default)]
     pub(super) operations: Vec<OperationRule>,
-    /// Whether tools/list, prompts/list and resources/list lose the entries that `operations` do
+    /// True if tools/list, prompts/list and resources/list lose the entries that `operations` do
     /// not let the client use.
     #[serde(default)]
     pub(super) filter_lists: bool,
@@ -338,13 +341,13 @@ pub(super) struct Resource {
         schemars(transform = super::schema::identity_headers)
     )]
     pub(super) identity_headers: Option<BTreeMap<String, String>>,
-    /// What filter state says of the client, for access logs and for filters behind this one:
-    /// `wasm.mcp_auth_subject` and so on. Default: all of it.
+    /// The facts of the client that filter state has, for access logs and for filters behind this
+    /// one: `wasm.mcp_auth_subject` and so on. Default: all of it.
     pub(super) filter_state: Option<Vec<FilterState>>,
-    /// Whether the server gets the token itself.
+    /// True if the server gets the token itself.
     #[serde(default)]
     pub(super) forward_token: bool,
-    /// Whether CORS is answered here; else it is left to the server.
+    /// True if CORS is answered here; else it is left to the server.
     #[serde(default = "yes")]
     pub(super) cors: bool,
 }
@@ -367,8 +370,8 @@ pub(super) struct OperationRule {
     /// characters. Default: all.
     #[cfg_attr(not(target_family = "wasm"), schemars(length(min = 1)))]
     pub(super) name: Option<String>,
-    /// The names that the rule is not about; `*` stands for any characters. With `deny` this makes a
-    /// list of what is allowed. A URI is excepted only if it is so however a server reads it.
+    /// The names that the rule is not about; `*` stands for any characters. With `deny` this makes
+    /// a list of what is allowed. A URI is excepted only if it is so however a server reads it.
     #[serde(default)]
     #[cfg_attr(not(target_family = "wasm"), schemars(inner(length(min = 1))))]
     pub(super) except: Vec<String>,
