@@ -19,7 +19,7 @@ use std::time::Duration;
 use deserialize::Node;
 use serde::Deserialize as _;
 
-use crate::evidence::printable;
+use crate::escape::printable;
 use crate::ids::{IssuerId, ResourceId};
 use crate::introspection::IntrospectionSource;
 use crate::keys::{KeySource, Source};

@@ -24,7 +24,7 @@ use crate::time::UnixNanos;
 use crate::trust::{Awaited, Caller, Trust};
 use reply::Reply;
 
-pub use edits::{Edits, withheld_trailers};
+pub use edits::{Edits, ResponseEdits, withheld_trailers};
 pub use refusal::{DeniedRequest, MismatchedRequest, Refusal};
 
 /// When a client that was refused for want of room may come again.
@@ -253,10 +253,10 @@ impl Request<'_> {
         self.refuse_nameless(caller, &operations)?;
         let needed = self.needs(caller, &operations, &messages)?;
         self.refuse_scopes(&needed, caller)?;
-        Ok(Decision::Allow(Edits {
-            lists: self.lists(caller, &operations, &messages),
-            ..pending.edits
-        }))
+        let lists = self.lists(caller, &operations, &messages);
+        let mut edits = pending.edits;
+        edits.response.lists = lists;
+        Ok(Decision::Allow(edits))
     }
 
     /// The refusal of this request, to be carried out by [`Request::refuse`].

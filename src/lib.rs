@@ -14,7 +14,7 @@
 pub mod bearer;
 pub(crate) mod claim;
 pub mod config;
-pub mod evidence;
+pub mod escape;
 pub mod gate;
 pub mod head;
 pub mod ids;
@@ -24,11 +24,11 @@ pub mod json;
 pub mod keys;
 pub mod lists;
 pub mod mcp;
-pub mod quota;
+pub(crate) mod rate_limit;
 pub mod reason;
 pub mod resource;
 pub(crate) mod scope;
-pub mod sorted;
+pub(crate) mod sorted_map;
 pub mod template;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -148,7 +148,7 @@ impl Lists {
     /// nothing of that in it.
     pub fn filter(&self, resource: &Resource, json: &[u8]) -> Result<Option<String>, Unreadable> {
         let answer = Json::marked_document(json)?;
-        let mut edits = Edits::default();
+        let mut edits = Replacements::default();
         if answer.is_list() {
             for message in answer.elements(usize::MAX)?.unwrap_or_default().first {
                 self.message(resource, message, &mut edits)?;
@@ -182,7 +182,7 @@ impl Lists {
         &self,
         resource: &Resource,
         message: Json<'_>,
-        edits: &mut Edits,
+        edits: &mut Replacements,
     ) -> Result<(), Unreadable> {
         let [Some(result), None] = message.named(["result", "method"])?.unwrap_or_default() else {
             return Ok(());
@@ -252,9 +252,9 @@ const RESULT_MEMBERS: [&str; 4] = [
 
 /// The changes to a document.
 #[derive(Default)]
-struct Edits(Vec<(Range<usize>, String)>);
+struct Replacements(Vec<(Range<usize>, String)>);
 
-impl Edits {
+impl Replacements {
     /// Another value in the place of one of the document's.
     fn replace(&mut self, value: Json<'_>, by: String) {
         self.0.push((value.range(), by));

@@ -45,7 +45,7 @@ use crate::keys::{KeySource, Keys};
 use crate::reason::Reason;
 use crate::resource::Route;
 use crate::resource::host::Authority;
-use crate::sorted::SortedMap;
+use crate::sorted_map::SortedMap;
 use crate::time::UnixNanos;
 use crate::trust::{Awaited, Trust};
 use body_reads::{BodyReads, BodyWanted, Delivery, Step};

@@ -3,7 +3,7 @@
 use super::reply::Origin;
 use super::{Decision, Request, Row, reply};
 use crate::config::Mode;
-use crate::evidence::escaped_bytes;
+use crate::escape::escaped_bytes;
 use crate::head::Head;
 use crate::reason::Reason;
 

@@ -20,11 +20,25 @@ pub struct Edits {
     /// The caller: identity headers to add once those are gone, and what filter state
     /// says.
     pub caller: Option<Rc<Caller>>,
-    /// The lists that are taken out of the response.
+    /// What the response needs.
+    pub response: ResponseEdits,
+}
+
+/// The changes to the response of a request that was forwarded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResponseEdits {
+    /// The lists that are filtered.
     pub lists: Option<Box<Lists>>,
-    /// Headers that let a browser's script read the response, unless the server itself says who
-    /// may (`access-control-allow-origin`).
+    /// Headers that let a browser's script read it, unless the server itself says who may
+    /// (`access-control-allow-origin`).
     pub readable: Vec<(&'static str, String)>,
+}
+
+impl ResponseEdits {
+    /// Returns whether the response goes on as it comes.
+    pub fn is_empty(&self) -> bool {
+        self.lists.is_none() && self.readable.is_empty()
+    }
 }
 
 impl Edits {
@@ -68,10 +82,12 @@ impl Request<'_> {
         Edits {
             remove,
             caller: caller.map(Rc::clone),
-            lists: None,
-            readable: match (caller, self.config.mode) {
-                (Some(_), Mode::Enforce) => reply::readable(self.origin()),
-                (None, _) | (_, Mode::Observe) => Vec::new(),
+            response: ResponseEdits {
+                lists: None,
+                readable: match (caller, self.config.mode) {
+                    (Some(_), Mode::Enforce) => reply::readable(self.origin()),
+                    (None, _) | (_, Mode::Observe) => Vec::new(),
+                },
             },
         }
     }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{Body, Decision, DeniedRequest, MismatchedRequest, Pending, Refusal, Request, Row};
-use crate::evidence::escaped;
+use crate::escape::escaped;
 use crate::lists::Lists;
 use crate::mcp::{BodyError, Messages, Needs, Operation, Routing, encoding};
 use crate::reason::Reason;
@@ -67,7 +67,7 @@ impl Request<'_> {
         let mut edits = self.edits(Some(&caller));
         let expects_body = self.expects_body();
         if !expects_body && self.filters_lists() {
-            edits.lists = Some(Box::new(Lists::of_stream(&caller.granted)));
+            edits.response.lists = Some(Box::new(Lists::of_stream(&caller.granted)));
         }
         Pending {
             caller,

@@ -1,7 +1,7 @@
 //! Requests that are refused without being judged.
 
 use super::{Decision, Refusal, Request};
-use crate::evidence::escaped_bytes;
+use crate::escape::escaped_bytes;
 use crate::reason::Reason;
 
 impl Request<'_> {

@@ -14,7 +14,7 @@ use crate::json::{Json, Object};
 use crate::keys::FetchOutcome;
 use crate::keys::backoff::CALLBACK_GRACE;
 use crate::keys::fetch_error::shown;
-use crate::quota::Quota;
+use crate::rate_limit::RateLimit;
 use crate::time::UnixNanos;
 use crate::url::HttpUrl;
 
@@ -47,7 +47,7 @@ pub(super) struct Asker {
     /// Answers for tokens that are active; one that has ended says that its token was.
     active: Memory<Rc<Answer>>,
     refused: Memory<Refused>,
-    new: Quota,
+    new: RateLimit,
     /// How many questions were not asked for want of room, since this was last told.
     turned_away: u64,
 }
@@ -81,7 +81,7 @@ impl Asker {
             open: Vec::new(),
             active: Memory::new(ACTIVE, ACTIVE_BYTES),
             refused: Memory::new(REFUSED, usize::MAX),
-            new: Quota::new(NEW_PER_SECOND),
+            new: RateLimit::new(NEW_PER_SECOND),
             turned_away: 0,
         }
     }

@@ -10,7 +10,7 @@ mod tests;
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::evidence::escaped;
+use crate::escape::escaped;
 use crate::jose::jws::MAX_KID_BYTES;
 use crate::jose::signature::{Algorithm, KeyError, KeyType, PublicKey, SignatureVerifier};
 use crate::json::{Elements, Json, JsonError, Members};

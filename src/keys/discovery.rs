@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::evidence::escaped;
+use crate::escape::escaped;
 use crate::json::{Json, JsonError, Members};
 use crate::url::{HttpUrl, UrlError};
 

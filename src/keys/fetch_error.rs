@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::MAX_RESPONSE_BYTES;
 use super::discovery::DiscoveryError;
-use crate::evidence::escaped;
+use crate::escape::escaped;
 use crate::jose::jwk::KeySetError;
 use crate::url::HttpUrl;
 

@@ -2,7 +2,7 @@
 //! what is wrong. No part of it that could be a secret.
 
 use super::claims::Claims;
-use crate::evidence::escaped;
+use crate::escape::escaped;
 use crate::jose::jws::decode_object;
 use crate::json::{Json, Object};
 use crate::reason::Reason;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::claim::{self, CallerFact, ClaimRule};
-use crate::evidence::escaped;
+use crate::escape::escaped;
 use crate::ids::IssuerId;
 use crate::resource::Target;
 use crate::template::Bindings;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Question;
 use crate::config::Issuer;
-use crate::evidence::escaped;
+use crate::escape::escaped;
 use crate::ids::IssuerId;
 use crate::reason::Reason;
 use crate::time::UnixNanos;

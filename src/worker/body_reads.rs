@@ -13,7 +13,7 @@ use crate::config::Limits;
 use crate::gate::{Body, Pending};
 use crate::ids::StreamId;
 use crate::reason::Reason;
-use crate::sorted::SortedMap;
+use crate::sorted_map::SortedMap;
 use crate::time::UnixNanos;
 
 /// Whether the host calls with the bodies of requests whose headers are paused.

@@ -1,7 +1,7 @@
 //! Bodies that are held until their request is decided: bounded in all, and each in time.
 
 use crate::ids::StreamId;
-use crate::sorted::SortedMap;
+use crate::sorted_map::SortedMap;
 use crate::time::UnixNanos;
 
 /// How much of each body is held, by the module and by the host for it, and until when its end is

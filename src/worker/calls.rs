@@ -8,7 +8,7 @@ use log::warn;
 use super::enforcer::Enforcer;
 use super::host::{BodyOf, HeaderMap, Host, HostError, HttpCall, Result};
 use super::{CallId, Worker, report};
-use crate::evidence::escaped;
+use crate::escape::escaped;
 use crate::ids::IssuerId;
 use crate::introspection;
 use crate::keys::{Command, Event, Fetch, FetchId, FetchOutcome, MAX_RESPONSE_BYTES};

@@ -11,7 +11,7 @@ use crate::ids::{IssuerId, ResourceId};
 use crate::introspection;
 use crate::keys::{Event, KeyStatus};
 use crate::reason::Reason;
-use crate::sorted::SortedMap;
+use crate::sorted_map::SortedMap;
 
 /// In the order of `Metrics::decided`.
 const DECISIONS: [&str; 7] = [

@@ -3,10 +3,10 @@
 use log::{Level, log};
 
 use crate::config::Config;
-use crate::evidence::escaped;
+use crate::escape::escaped;
 use crate::gate::Refusal;
 use crate::head::Head;
-use crate::quota::Quota;
+use crate::rate_limit::RateLimit;
 use crate::reason::{Fault, Reason};
 use crate::time::UnixNanos;
 
@@ -19,18 +19,18 @@ const QUESTIONS: u32 = 10;
 
 pub(super) struct RefusalLog {
     /// Of clients: a flood of these does not hide that the filter itself lacks something.
-    requests: Quota,
-    outages: Quota,
+    requests: RateLimit,
+    outages: RateLimit,
     /// Of questions to issuers that brought no answer.
-    questions: Quota,
+    questions: RateLimit,
 }
 
 impl RefusalLog {
     pub(super) const fn new() -> Self {
         Self {
-            requests: Quota::new(LINES),
-            outages: Quota::new(LINES),
-            questions: Quota::new(QUESTIONS),
+            requests: RateLimit::new(LINES),
+            outages: RateLimit::new(LINES),
+            questions: RateLimit::new(QUESTIONS),
         }
     }
 
@@ -40,7 +40,7 @@ impl RefusalLog {
         if refusal.reason == Reason::CredentialsMissing {
             return;
         }
-        let (level, quota) = match refusal.reason.fault() {
+        let (level, limit) = match refusal.reason.fault() {
             // Whoever sends tokens that are unknown chooses how many of these there are.
             Fault::Outage
                 if matches!(
@@ -53,7 +53,7 @@ impl RefusalLog {
             Fault::Outage => (Level::Warn, &mut self.outages),
             Fault::Request | Fault::Token | Fault::Policy => (Level::Info, &mut self.requests),
         };
-        if !quota.take() {
+        if !limit.take() {
             return;
         }
         let request_id = head
@@ -80,13 +80,13 @@ impl RefusalLog {
     }
 
     pub(super) fn tick(&mut self, now: UnixNanos) {
-        let quotas = [
+        let limits = [
             (Level::Info, &mut self.requests),
             (Level::Warn, &mut self.outages),
         ];
         self.questions.handle_tick(now);
-        for (level, quota) in quotas {
-            if let Some(left_out) = quota.handle_tick(now) {
+        for (level, limit) in limits {
+            if let Some(left_out) = limit.handle_tick(now) {
                 log!(
                     level,
                     "refused: {left_out} more, which are counted but not logged each"

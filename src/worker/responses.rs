@@ -8,11 +8,11 @@ use log::{error, warn};
 use super::host::{BodyOf, HeaderMap, Host, HostError, Result};
 use super::stream::Action;
 use crate::config::Config;
-use crate::gate::Edits;
+use crate::gate::{Edits, ResponseEdits};
 use crate::ids::{ResourceId, StreamId};
-use crate::lists::{Lists, Response, Unreadable};
+use crate::lists::{Response, Unreadable};
 use crate::resource::Route;
-use crate::sorted::SortedMap;
+use crate::sorted_map::SortedMap;
 
 /// The streams whose responses are to be changed.
 #[derive(Default)]
@@ -23,8 +23,7 @@ pub(super) struct Responses {
 /// A response that is to be changed.
 struct Expected {
     resource: ResourceId,
-    readable: Vec<(&'static str, String)>,
-    lists: Option<Box<Lists>>,
+    edits: ResponseEdits,
     /// Whose body is being read.
     begun: Option<Response>,
 }
@@ -35,13 +34,12 @@ impl Responses {
         let Route::Protected(resource, _) = route else {
             return;
         };
-        if edits.lists.is_none() && edits.readable.is_empty() {
+        if edits.response.is_empty() {
             return;
         }
         let expected = Expected {
             resource: *resource,
-            readable: std::mem::take(&mut edits.readable),
-            lists: edits.lists.take(),
+            edits: std::mem::take(&mut edits.response),
             begun: None,
         };
         self.expected.insert(stream, expected);
@@ -67,12 +65,12 @@ impl Responses {
         if let Ok(head) = &head
             && !head.has("access-control-allow-origin")
         {
-            for (name, value) in &expected.readable {
+            for (name, value) in &expected.edits.readable {
                 let added = host.add_header(HeaderMap::Response, name, value.as_bytes());
                 log_failure(added, "add a response header");
             }
         }
-        let Some(lists) = expected.lists.take().filter(|_| !ends) else {
+        let Some(lists) = expected.edits.lists.take().filter(|_| !ends) else {
             return;
         };
         expected.begun = match head {

@@ -7,7 +7,7 @@ use log::{info, warn};
 use super::host::{Host, HostError};
 use crate::jose::signature::host::{HostCheck, is_sound};
 use crate::jose::signature::{Algorithm, Portable, PublicKey, SignatureVerifier};
-use crate::sorted::SortedMap;
+use crate::sorted_map::SortedMap;
 
 /// Set to `portable` in the environment of the VM, no signature is left to the host.
 const SWITCH: &str = "MCP_AUTH_SIGNATURES";

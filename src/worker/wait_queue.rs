@@ -2,7 +2,7 @@
 //! time.
 
 use crate::ids::StreamId;
-use crate::sorted::SortedMap;
+use crate::sorted_map::SortedMap;
 use crate::time::UnixNanos;
 use crate::trust::Awaited;
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use mcp_auth_filter::evidence::printable;
+use mcp_auth_filter::escape::printable;
 use mcp_auth_filter::jose::signature::Algorithm;
 use mcp_auth_filter::time::UnixNanos;
 use mcp_auth_filter::token::TokenType;

@@ -442,6 +442,6 @@ fn nothing_hostile_gets_into_a_warning() {
     let warnings = parse(&config).unwrap().warnings;
     assert_eq!(warnings.len(), 2);
     for warning in warnings {
-        assert_eq!(warning, crate::evidence::printable(&warning));
+        assert_eq!(warning, crate::escape::printable(&warning));
     }
 }

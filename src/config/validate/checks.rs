@@ -7,7 +7,7 @@ use crate::claim::ClaimPath;
 use crate::config::ConfigError;
 use crate::config::document::Number;
 use crate::config::words::{quoted, quoted_url};
-use crate::evidence::printable;
+use crate::escape::printable;
 use crate::scope::is_scope_token;
 use crate::url::HttpUrl;
 

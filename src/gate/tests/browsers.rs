@@ -170,7 +170,7 @@ fn a_browser_may_read_the_servers_answer() {
             .header("origin", origin)
     };
     let names = |case: &Case| -> Vec<&'static str> {
-        let headers = case.allowed().readable;
+        let headers = case.allowed().response.readable;
         headers.into_iter().map(|(name, _)| name).collect()
     };
     let open = [

@@ -231,7 +231,7 @@ fn the_answer_to_a_list_is_read() {
     let lists = |case: &Case, body: &str| match case.decide_with(body) {
         Decision::Allow(edits) => {
             assert!(edits.remove.contains(&"accept-encoding".into()));
-            edits.lists.is_some()
+            edits.response.lists.is_some()
         }
         other => panic!("expected to be allowed, got {other:?}"),
     };
@@ -250,9 +250,9 @@ fn who_only_observes_or_has_no_rules_reads_no_answers() {
     let Decision::Allow(edits) = observing.decide_with(list) else {
         panic!("it is allowed")
     };
-    assert_eq!(edits.lists, None);
+    assert_eq!(edits.response.lists, None);
     assert!(!edits.remove.contains(&"accept-encoding".into()));
     let without = filtering().resource("operations", json!([]));
-    assert_eq!(without.allowed().lists, None);
+    assert_eq!(without.allowed().response.lists, None);
     assert_eq!(without.config().warnings.len(), 1);
 }

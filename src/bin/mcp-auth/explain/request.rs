@@ -4,7 +4,7 @@ use std::fmt;
 
 use mcp_auth_filter::bearer::{self, Credentials};
 use mcp_auth_filter::config::Config;
-use mcp_auth_filter::evidence::escaped;
+use mcp_auth_filter::escape::escaped;
 use mcp_auth_filter::gate;
 use mcp_auth_filter::head::Head;
 use mcp_auth_filter::resource::Route;

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mcp_auth_filter::bearer::Credentials;
 use mcp_auth_filter::config::Issuer;
-use mcp_auth_filter::evidence::escaped;
+use mcp_auth_filter::escape::escaped;
 use mcp_auth_filter::ids::IssuerId;
 use mcp_auth_filter::jose::signature::Portable;
 use mcp_auth_filter::json::{Json, Object};

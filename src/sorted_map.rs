@@ -6,7 +6,7 @@
 /// moved for each that comes after; the host counts upwards, so that a new stream goes to the end. To
 /// take the first of ten thousand streams moves 80 KB.
 #[derive(Debug)]
-pub struct SortedMap<K, V> {
+pub(crate) struct SortedMap<K, V> {
     entries: Vec<(K, Box<V>)>,
 }
 
@@ -20,24 +20,24 @@ impl<K, V> Default for SortedMap<K, V> {
 
 impl<K: Copy + Ord, V> SortedMap<K, V> {
     /// The value of `key`.
-    pub fn get(&self, key: K) -> Option<&V> {
+    pub(crate) fn get(&self, key: K) -> Option<&V> {
         let at = self.find(key).ok()?;
         self.entries.get(at).map(|(_, value)| &**value)
     }
 
     /// As [`SortedMap::get`].
-    pub fn get_mut(&mut self, key: K) -> Option<&mut V> {
+    pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut V> {
         let at = self.find(key).ok()?;
         self.entries.get_mut(at).map(|(_, value)| &mut **value)
     }
 
     /// Returns whether `key` has a value.
-    pub fn contains(&self, key: K) -> bool {
+    pub(crate) fn contains(&self, key: K) -> bool {
         self.find(key).is_ok()
     }
 
     /// Gives `key` this value, whatever it had.
-    pub fn insert(&mut self, key: K, value: V) {
+    pub(crate) fn insert(&mut self, key: K, value: V) {
         match self.find(key) {
             Ok(at) => {
                 if let Some((_, old)) = self.entries.get_mut(at) {
@@ -49,13 +49,13 @@ impl<K: Copy + Ord, V> SortedMap<K, V> {
     }
 
     /// Takes out the value of `key`.
-    pub fn remove(&mut self, key: K) -> Option<V> {
+    pub(crate) fn remove(&mut self, key: K) -> Option<V> {
         let at = self.find(key).ok()?;
         Some(*self.entries.remove(at).1)
     }
 
     /// Takes out those that are chosen.
-    pub fn take(&mut self, mut chosen: impl FnMut(&V) -> bool) -> Vec<(K, V)> {
+    pub(crate) fn take(&mut self, mut chosen: impl FnMut(&V) -> bool) -> Vec<(K, V)> {
         self.entries
             .extract_if(.., |(_, value)| chosen(value))
             .map(|(key, value)| (key, *value))
@@ -63,22 +63,22 @@ impl<K: Copy + Ord, V> SortedMap<K, V> {
     }
 
     /// All, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &V)> {
         self.entries.iter().map(|(key, value)| (*key, &**value))
     }
 
     /// All values, in the order of their keys.
-    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
         self.entries.iter_mut().map(|(_, value)| &mut **value)
     }
 
     /// The number of entries.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Returns whether there are none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
