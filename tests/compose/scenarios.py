@@ -392,7 +392,10 @@ def logs(stage: Stage) -> None:
         until_status(deployment, token, 200, 20)
         deployment.status()
         deployment.status("x" * 32)
-        until(lambda: '"reason":"token_malformed"' in deployment.logs("envoy"), "the access log")
+        # Envoy writes to its log every ten seconds.
+        until(
+            lambda: '"reason":"token_inactive"' in deployment.logs("envoy"), "the access log", timeout=60
+        )
         lines = deployment.logs("envoy").splitlines()
         # Before it has read its file, Envoy does not know how to write.
         lines = [line for line in lines if not line.startswith("[")]
