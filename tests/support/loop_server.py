@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from typing import Self
 
 LARGEST_HEAD = 256 * 1024
+# Connections that wait to be accepted: a crowd comes at once, and Envoy gives each two seconds.
+BACKLOG = 4096
 
 
 class LoopServer(ABC):
@@ -27,7 +29,9 @@ class LoopServer(ABC):
     def _run(self, started: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
         server = self._loop.run_until_complete(
-            asyncio.start_server(self._serve, "127.0.0.1", 0, limit=LARGEST_HEAD)
+            asyncio.start_server(
+                self._serve, "127.0.0.1", 0, limit=LARGEST_HEAD, backlog=BACKLOG
+            )
         )
         self.port: int = server.sockets[0].getsockname()[1]
         started.set()
