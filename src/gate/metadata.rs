@@ -1,6 +1,6 @@
 //! The metadata paths: a resource's own document, and its issuer's.
 
-use super::{Decision, Edits, Request, reply};
+use super::{Decision, Request, reply};
 use crate::config::Mode;
 use crate::ids::IssuerId;
 use crate::keys::{Keys, Mirrored};
@@ -13,7 +13,7 @@ impl Request<'_> {
             b"GET" | b"HEAD" => {
                 Decision::Answer(reply::metadata(self.target.resource, self.target.bindings))
             }
-            _ => self.no_document(self.edits(None)),
+            _ => self.no_document(),
         }
     }
 
@@ -36,14 +36,14 @@ impl Request<'_> {
                     Decision::Answer(reply::issuer_metadata_unavailable())
                 }
             },
-            _ => self.no_document(Edits::default()),
+            _ => self.no_document(),
         }
     }
 
     /// A method that a document does not have.
-    fn no_document(&self, edits: Edits) -> Decision {
+    fn no_document(&self) -> Decision {
         match self.config.mode {
-            Mode::Observe => Decision::Unanswered(edits),
+            Mode::Observe => Decision::Unanswered(self.edits(None)),
             Mode::Enforce if self.is_preflight() => Decision::Answer(reply::metadata_preflight()),
             Mode::Enforce => Decision::Answer(reply::method_not_allowed()),
         }

@@ -29,6 +29,9 @@ fn observing_answers_nothing_but_documents() {
         preflight,
         Case::new().at("POST", "/.well-known/oauth-protected-resource/mcp"),
         Case::new().at("OPTIONS", "/.well-known/oauth-protected-resource/mcp"),
+        Case::new()
+            .global("issuers", json!([{"issuer": ISSUER, "cluster": "auth", "authorization_server_metadata": true}]))
+            .at("POST", "/.well-known/oauth-authorization-server/mcp"),
     ];
     for case in others {
         let case = case
