@@ -52,9 +52,9 @@ COPIED = {
 }  # fmt: skip
 
 
-def definitions() -> Iterator[Json]:
-    """Every CustomResourceDefinition of the modules."""
-    for folder, module, files in SOURCES:
+def files() -> Iterator[Path]:
+    """The modules' files with CustomResourceDefinitions."""
+    for folder, module, pattern in SOURCES:
         told = subprocess.run(
             ["go", "mod", "download", "-json", module],
             cwd=MODULES / folder,
@@ -62,12 +62,16 @@ def definitions() -> Iterator[Json]:
             check=True,
             capture_output=True,
         )
-        found = sorted(Path(json.loads(told.stdout)["Dir"]).glob(files))
-        assert found, f"{module} has no {files}"
-        for file in found:
-            for one in yaml.safe_load_all(file.read_text()):
-                if one and one["kind"] == "CustomResourceDefinition":
-                    yield one
+        found = sorted(Path(json.loads(told.stdout)["Dir"]).glob(pattern))
+        assert found, f"{module} has no {pattern}"
+        yield from found
+
+
+def definitions() -> Iterator[Json]:
+    for file in files():
+        for one in yaml.safe_load_all(file.read_text()):
+            if one and one["kind"] == "CustomResourceDefinition":
+                yield one
 
 
 def closed(schema: Json, *, structural: bool = True) -> Json:
@@ -108,8 +112,10 @@ def closed(schema: Json, *, structural: bool = True) -> Json:
 
 def write_crds(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for crd in definitions():
-        (folder / f"{crd['metadata']['name']}.yaml").write_text(yaml.safe_dump(crd))
+    for file in files():
+        text = file.read_text()
+        if "kind: CustomResourceDefinition" in text:
+            (folder / file.name).write_text(text)
 
 
 def write_schemas() -> None:

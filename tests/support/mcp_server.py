@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from .processes import Child
@@ -24,10 +25,11 @@ IDENTITY_HEADERS = ("x-mcp-sub", "x-mcp-client-id", "x-mcp-scope", "x-mcp-issuer
 class McpServer:
     """The server of `serve` below, in a process of its own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *hosts: str) -> None:
+        """`hosts`: public names, which the SDK's server refuses unless it is told of them (421)."""
         self._child = Child(
             "mcp-server",
-            [sys.executable, "-m", "support.mcp_server"],
+            [sys.executable, "-m", "support.mcp_server", *hosts],
             directory,
             environment={"PYTHONPATH": str(Path(__file__).resolve().parents[1])},
         )
@@ -84,7 +86,8 @@ def serve() -> None:
         return "announced"
 
     listening = socket.create_server(("127.0.0.1", 0))
-    app = server.streamable_http_app(streamable_http_path="/mcp")
+    security = TransportSecuritySettings(allowed_hosts=sys.argv[1:]) if sys.argv[1:] else None
+    app = server.streamable_http_app(streamable_http_path="/mcp", transport_security=security)
     # HTTP with SSE, of 2024-11-05.
     sse = server.sse_app(sse_path="/mcp/sse", message_path="/mcp/messages/")
     app.router.routes.extend(sse.routes)

@@ -1,0 +1,74 @@
+"""Envoy Gateway translates envoy/envoy-gateway, and a real Envoy takes its configuration from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from control_plane import ControlPlane
+from envoy_gateway import Standalone
+from stage import Stage
+from story import Story, assert_closed, reaches
+
+
+@pytest.fixture(scope="module")
+def plane(the_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    running = Standalone(the_stage, tmp_path_factory.mktemp("envoy-gateway"))
+    try:
+        running.serves()
+        yield running
+    finally:
+        running.stop()
+
+
+class TestEnvoyGateway(Story):
+    # By Envoy Gateway, or by the interlock, which stands before the route's own answer.
+    REFUSED_WITHOUT_MODULE = (403, 500)
+
+    def test_nobody_reaches_the_authorization_server(self, stage: Stage) -> None:
+        """By the route that makes its cluster."""
+        for headers in ([], stage.bearer()):
+            assert stage.status("/mcp-auth-keys", headers) == 403
+        assert "/mcp-auth-keys" not in stage.keys.fetched()
+
+    def test_a_sha256_in_capitals_closes_the_route(
+        self, stage: Stage, plane: ControlPlane
+    ) -> None:
+        objects = plane.objects.copy()
+        plane.set_module(objects, sha256=stage.sha256.upper())
+        plane.apply(objects)
+        plane.wait_for(403, stage.bearer())
+        assert_closed(stage)
+        plane.serves()
+
+    @pytest.mark.parametrize("what", ["a target that is not there", "an older policy for the route"])
+    def test_where_it_forwards_without_the_filter_the_interlock_closes(
+        self, stage: Stage, plane: ControlPlane, what: str
+    ) -> None:
+        objects = plane.objects.copy()
+        policy = objects[plane.filter]
+        if what == "a target that is not there":
+            policy["spec"]["targetRefs"][0]["name"] = "not-there"
+        else:
+            # Without times of creation the name decides.
+            lua = {"type": "Inline", "inline": "function envoy_on_request(handle) end"}
+            spec = {"targetRefs": policy["spec"]["targetRefs"], "lua": [lua]}
+            metadata = {**policy["metadata"], "name": "a-policy-of-somebody-else"}
+            objects.put({**policy, "metadata": metadata, "spec": spec})
+        plane.apply(objects)
+        plane.wait_for(403, stage.bearer())
+        assert_closed(stage)
+        plane.serves()
+
+    def test_without_the_interlock_such_a_route_is_open(
+        self, stage: Stage, plane: ControlPlane
+    ) -> None:
+        """What the interlock is for, and why its status is worth an alert."""
+        objects = plane.objects.copy()
+        objects.remove(plane.filter)
+        patches = objects["EnvoyPatchPolicy/mcp-auth-interlock"]["spec"]["jsonPatches"]
+        patches[0]["name"] = "tcp-443"
+        plane.apply(objects)
+        plane.wait_for(200)
+        assert reaches(stage)
+        plane.serves()

@@ -1,0 +1,194 @@
+"""The servers that the manifests speak of, under the names and ports that they have there: see `world`."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import socket
+import ssl
+import threading
+from contextlib import ExitStack, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Self
+
+from support import certificates, http1, tokens, volley
+from support.key_server import KeyServer
+from support.loop_server import LoopServer
+from support.mcp_server import McpServer
+from support.ports import reusable_socket
+from support.recorder import Recorder
+
+HOST = "mcp.example.com"
+ISSUER = "https://auth.example.com"
+RESOURCE = f"https://{HOST}/mcp"
+METADATA = "/.well-known/oauth-protected-resource/mcp"
+MODULE_PATH = "/mcp_auth_filter-0.1.0.wasm"
+
+# A gateway listens at all addresses on 443, too; the more specific one goes first.
+UPSTREAM, AUTHORIZATION_SERVER, ARTIFACTS = ("127.0.0.1", 3000), ("127.0.0.2", 443), ("127.0.0.3", 443)  # fmt: skip
+
+
+class Switch(LoopServer):
+    """Passes connections on to the server that is behind it at that time."""
+
+    def __init__(self, address: tuple[str, int], target: int) -> None:
+        self._target = target
+        self._open: set[asyncio.StreamWriter] = set()
+        listening = reusable_socket()
+        listening.bind(address)
+        super().__init__(listening)
+
+    def turn_to(self, target: int) -> None:
+        """What is connected to the one before is cut off."""
+        done = threading.Event()
+
+        def turn() -> None:
+            self._target = target
+            for one in self._open:
+                one.transport.abort()
+            done.set()
+
+        self._loop.call_soon_threadsafe(turn)
+        done.wait()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self._target)
+            self._open.add(back)
+            try:
+                await asyncio.gather(_pass_on(reader, back), _pass_on(there, writer))
+            finally:
+                self._open.discard(back)
+                back.close()
+        except OSError:
+            pass
+        finally:
+            self._open.discard(writer)
+            writer.close()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while piece := await reader.read(65536):
+            writer.write(piece)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+
+
+class Artifacts(ThreadingHTTPServer):
+    """Has the module, by TLS, at every path of `content`."""
+
+    allow_reuse_port = True
+
+    def __init__(self, certificate: Path, content: dict[str, bytes]) -> None:
+        self.content = content
+        self.asked: list[str] = []
+        super().__init__(ARTIFACTS, _ArtifactsHandler)
+        self.socket = certificates.server_context(certificate).wrap_socket(
+            self.socket, server_side=True, do_handshake_on_connect=False
+        )
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _ArtifactsHandler(BaseHTTPRequestHandler):
+    server: Artifacts
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        content = self.server.content.get(self.path)
+        self.send_response(200 if content else 404)
+        self.send_header("content-length", str(len(content or b"")))
+        self.end_headers()
+        self.wfile.write(content or b"")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Stage:
+    """All of them. The MCP server is a recorder, or a real one (`mcp_server`)."""
+
+    def __init__(self, directory: Path, module: Path) -> None:
+        self.directory = directory
+        self.sha256 = hashlib.sha256(module.read_bytes()).hexdigest()
+        self.certificate = certificates.self_signed(directory, HOST)
+        self._authorization = certificates.self_signed(directory, "auth.example.com", "auth")
+        self._other = certificates.self_signed(directory, "other.example.com", "other")
+        artifacts = certificates.self_signed(directory, "artifacts.example.com", "artifacts")
+        trusted = [self._authorization, self._other, artifacts]
+        (Path(os.environ["WORLD"]) / "ca-certificates.crt").write_text(
+            "".join(one.read_text() for one in trusted)
+        )
+        with ExitStack() as stack:
+            self.recorder = stack.enter_context(Recorder())
+            self.mcp_server = stack.enter_context(McpServer(directory, HOST))
+            self.upstream = stack.enter_context(Switch(UPSTREAM, self.recorder.port))
+            self.keys = stack.enter_context(self._key_server(self._authorization, "rsa-1"))
+            self.other_keys = stack.enter_context(self._key_server(self._other, "rsa-1"))
+            """With a certificate that is trusted, but for another host."""
+            self.authorization_server = stack.enter_context(
+                Switch(AUTHORIZATION_SERVER, self.keys.port)
+            )
+            content = {MODULE_PATH: module.read_bytes(), "/other.wasm": _OTHER_MODULE}
+            self.artifacts = stack.enter_context(Artifacts(artifacts, content))
+            self._stack = stack.pop_all()
+
+    @staticmethod
+    def _key_server(certificate: Path, key: str) -> KeyServer:
+        return KeyServer(
+            [tokens.public_jwk(key)],
+            issuer=ISSUER,
+            jwks_uri=f"{ISSUER}/keys",
+            tls=certificates.server_context(certificate),
+        )
+
+    @staticmethod
+    def bearer(scope: str = "mcp", key: str = "rsa-1") -> http1.Headers:
+        payload = {"iss": ISSUER, "aud": RESOURCE, "sub": "alice", "scope": scope}
+        return [("authorization", f"Bearer {tokens.mint({'key': key}, payload)}")]
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """For a client of the gateway."""
+        return ssl.create_default_context(cafile=str(self.certificate))
+
+    @property
+    def connect(self) -> volley.Connect:
+        return volley.tls(443, self.tls, HOST)
+
+    def request(self, method: str, path: str, headers: http1.Headers = ()) -> http1.Response:
+        """At the gateway."""
+        with self.connect() as connection:
+            connection.sendall(http1.encode(method, path, headers, host=HOST))
+            return http1.read_response(connection, method)
+
+    def status(self, path: str = "/mcp", headers: http1.Headers = ()) -> int:
+        """0: nobody answers."""
+        try:
+            return self.request("GET", path, headers).status
+        except (OSError, EOFError):
+            return 0
+
+    def listens(self) -> bool:
+        """At the gateway's port."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", 443), timeout=5):
+            return True
+        return False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+# An empty module: valid, and no filter.
+_OTHER_MODULE = b"\0asm\1\0\0\0"

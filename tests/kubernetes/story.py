@@ -1,0 +1,178 @@
+"""What must hold at a gateway, whoever gave it its configuration."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx2
+import pytest
+from control_plane import INTERVAL, PATIENCE, ControlPlane
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from stage import HOST, ISSUER, METADATA, RESOURCE, Stage
+from support import http1, tokens
+from support.mcp_client import LEGACY, MODERN
+from support.recorder import new_test_id
+from support.unasked import nothing_reaches
+from support.waiting import until
+
+Json = dict[str, Any]
+
+
+class Story:
+    """The tests change one running gateway, one after the other, and each leaves it as it was."""
+
+    REFUSED_WITHOUT_MODULE: tuple[int, ...]
+    """The answers to everybody while there is no module."""
+
+    @pytest.fixture
+    def stage(self, plane: ControlPlane) -> Stage:
+        return plane.stage
+
+    def test_it_protects_the_server(self, stage: Stage) -> None:
+        refused = stage.request("GET", "/mcp")
+        assert refused.status == 401
+        challenge = refused.header("www-authenticate") or ""
+        assert f'resource_metadata="https://{HOST}{METADATA}"' in challenge
+        assert 'scope="mcp"' in challenge
+
+        document = stage.request("GET", METADATA)
+        assert document.status == 200
+        assert document.json()["resource"] == RESOURCE
+        assert document.json()["authorization_servers"] == [ISSUER]
+
+        for path in ("/mcp", "/mcp/messages?session=1"):
+            test_id = new_test_id()
+            answer = stage.request("GET", path, [*stage.bearer(), ("x-test-id", test_id)])
+            assert answer.status == 200
+            arrived = stage.recorder.one(test_id)
+            assert arrived.target == path
+            assert arrived.header("x-mcp-sub") == "alice"
+            assert arrived.header("authorization") is None
+        assert stage.keys.fetches() >= 1
+        assert stage.status("/mcp", stage.bearer("other")) == 403
+
+    @pytest.mark.parametrize("mode", [LEGACY, MODERN], ids=["2025-11-25", "2026-07-28"])
+    def test_a_client_uses_tools(self, stage: Stage, mode: str) -> None:
+        """The official SDK's, with a token, at an MCP server of the official SDK."""
+        stage.upstream.turn_to(stage.mcp_server.port)
+        try:
+            listed, said = asyncio.run(asyncio.wait_for(_work(stage, mode), PATIENCE))
+        finally:
+            stage.upstream.turn_to(stage.recorder.port)
+        assert "whoami" in listed
+        assert said["x-mcp-sub"] == "alice"
+        assert said["authorization_reached_the_server"] is False
+
+    def test_nothing_reaches_the_server_unasked(self, stage: Stage) -> None:
+        before = len(stage.recorder.everything())
+        assert before
+        nothing_reaches(stage.recorder, stage.connect, but=before)
+
+    def test_a_new_key_is_taken(self, stage: Stage, plane: ControlPlane) -> None:
+        stage.keys.keys = [tokens.public_jwk("rsa-1"), tokens.public_jwk("rsa-2")]
+        plane.wait_for(200, stage.bearer(key="rsa-2"))
+
+    def test_a_changed_configuration_is_taken(self, stage: Stage, plane: ControlPlane) -> None:
+        objects = plane.objects.copy()
+        plane.configure(objects, _other_scope)
+        plane.apply(objects)
+        plane.wait_for(403, stage.bearer())
+        plane.wait_for(200, stage.bearer("other"))
+        plane.serves()
+
+    @pytest.mark.parametrize(
+        "module",
+        [{"sha256": "0" * 64}, {"url": "https://artifacts.example.com/not.wasm"}],
+        ids=["wrong sha256", "404"],
+    )
+    def test_without_a_module_the_gateway_closes(
+        self, stage: Stage, plane: ControlPlane, module: dict[str, str]
+    ) -> None:
+        """Also where a good one was before. The earlier object mends it."""
+        objects = plane.objects.copy()
+        plane.set_module(objects, **module)
+        plane.apply(objects)
+        until(
+            lambda: stage.status("/mcp", stage.bearer()) in self.REFUSED_WITHOUT_MODULE,
+            "the gateway to close",
+            timeout=PATIENCE,
+            interval=INTERVAL,
+        )
+        assert_closed(stage)
+        plane.serves()
+
+    def test_without_the_filter_the_interlock_closes(
+        self, stage: Stage, plane: ControlPlane
+    ) -> None:
+        objects = plane.objects.copy()
+        objects.remove(plane.filter)
+        plane.apply(objects)
+        plane.wait_for(403, stage.bearer())
+        assert_closed(stage)
+        plane.serves()
+
+    def test_keys_of_a_server_with_another_name_are_not_taken(
+        self, stage: Stage, plane: ControlPlane
+    ) -> None:
+        """Its certificate is from an authority that is trusted, but for another host."""
+        objects = plane.objects.copy()
+        # Timings of its own: keys that were fetched by others are not taken over.
+        plane.configure(objects, _other_timing)
+        stage.authorization_server.turn_to(stage.other_keys.port)
+        try:
+            plane.apply(objects)
+            plane.wait_for(503, stage.bearer())
+            assert stage.other_keys.fetched() == {}
+        finally:
+            stage.authorization_server.turn_to(stage.keys.port)
+        plane.serves()
+
+    def test_it_serves_on_after_a_restart_of_the_control_plane(
+        self, stage: Stage, plane: ControlPlane
+    ) -> None:
+        plane.stop()
+        plane.start()
+        plane.wait_for(200, stage.bearer())
+        plane.wait_for(401)
+        # It follows what changes from then on.
+        objects = plane.objects.copy()
+        plane.configure(objects, _other_scope)
+        plane.apply(objects)
+        plane.wait_for(403, stage.bearer())
+        plane.serves()
+
+
+def assert_closed(stage: Stage) -> None:
+    """Nothing passes, with a token and without."""
+    for path in ("/mcp", "/mcp/x", METADATA, "/"):
+        for headers in ([], stage.bearer()):
+            test_id = new_test_id()
+            answer = stage.request("GET", path, [*headers, ("x-test-id", test_id)])
+            assert answer.status in (401, 403, 404, 500, 503), f"{path}: {answer}"
+            assert not stage.recorder.seen(test_id)
+
+
+def reaches(stage: Stage, path: str = "/mcp", headers: http1.Headers = ()) -> bool:
+    test_id = new_test_id()
+    stage.request("GET", path, [*headers, ("x-test-id", test_id)])
+    return bool(stage.recorder.seen(test_id))
+
+
+async def _work(stage: Stage, mode: str) -> tuple[set[str], Json]:
+    async with (
+        httpx2.AsyncClient(verify=stage.tls, headers=dict(stage.bearer()), timeout=60) as http,
+        Client(streamable_http_client(RESOURCE, http_client=http), mode=mode) as client,
+    ):
+        listed = await client.list_tools()
+        answer = await client.call_tool("whoami", {})
+        return {one.name for one in listed.tools}, dict(answer.structured_content or {})
+
+
+def _other_scope(configuration: Json) -> None:
+    configuration["resources"][0]["scopes"] = ["other"]
+
+
+def _other_timing(configuration: Json) -> None:
+    configuration["issuers"][0]["keys"] = {"refresh_seconds": 599}
