@@ -14,9 +14,10 @@ from pathlib import Path
 
 from support import paths
 from support.bootstrap import Json
+from support.introspection_server import IntrospectionServer, active
 from support.processes import ChildFailed
 
-from . import footprint, machine, rounds
+from . import footprint, machine, minting, rounds
 from .contenders import CACHED_TOKENS, Contender, contenders, filter_configuration
 from .load import LoadFailed
 from .plot import plot
@@ -60,10 +61,14 @@ def main() -> int:
         module = given.module.resolve() if given.module else paths.wasm_module()
         if not module.is_file():
             arguments.error(f"no such module: {module}")
-        with tempfile.TemporaryDirectory(prefix="mcp-auth-bench-") as temporary:
+        with (
+            tempfile.TemporaryDirectory(prefix="mcp-auth-bench-") as temporary,
+            IntrospectionServer() as issuer,
+        ):
+            issuer.fault = lambda _: active(minting.told())
             directory = given.keep.resolve() if given.keep else Path(temporary)
             results = _measure(
-                given.scenarios or known, module, directory, given.rounds, given.seconds
+                given.scenarios or known, module, directory, issuer, given.rounds, given.seconds
             )
         _RESULTS.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(results, indent=1) + "\n")
@@ -93,7 +98,14 @@ def _measured(results: Json) -> set[str]:
     return {*results["scenarios"], *([_MEMORY] if "caches" in results else [])}
 
 
-def _measure(names: list[str], module: Path, directory: Path, count: int, seconds: int) -> Json:
+def _measure(
+    names: list[str],
+    module: Path,
+    directory: Path,
+    issuer: IntrospectionServer,
+    count: int,
+    seconds: int,
+) -> Json:
     began = time.monotonic()
 
     def say(text: str) -> None:
@@ -101,7 +113,7 @@ def _measure(names: list[str], module: Path, directory: Path, count: int, second
 
     directory.mkdir(parents=True, exist_ok=True)
     configuration = filter_configuration(directory, module)
-    all_contenders = contenders(module, configuration, directory)
+    all_contenders = contenders(module, configuration, directory, issuer)
     tokens = Tokens(directory)
     results: Json = {
         "machine": machine.described(module),

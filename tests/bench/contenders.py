@@ -8,13 +8,14 @@ takes part.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from support import envoy
 from support.bootstrap import Json, Listener
+from support.introspection_server import IntrospectionServer, asking_cluster
 
 from . import floor
 from .minting import ISSUER, RESOURCE, jwks
@@ -49,16 +50,24 @@ _ROUTES: Json = {
 class Contender:
     title: str
     listener: Callable[[], Listener]
+    clusters: Sequence[Json] = ()
 
 
-def contenders(module: Path, configuration: Json, directory: Path) -> Mapping[str, Contender]:
-    """All of them by name; the configuration is the filter's, the directory for what they need."""
+def contenders(
+    module: Path, configuration: Json, directory: Path, issuer: IntrospectionServer
+) -> Mapping[str, Contender]:
+    """All of them by name; the configuration is the filter's, the directory for what they need.
+
+    The issuer tells of opaque tokens.
+    """
     calls = floor.for_a_known_token(directory / "floor.wasm", list(_IDENTITY.values()))
     fewer_calls = floor.for_a_foreign_path(directory / "floor-foreign.wasm")
 
     def ours(interlock: bool) -> Callable[[], Listener]:
         return lambda: _listener(wasm=module, configuration=configuration, interlock=interlock)
 
+    asking = {**configuration, "issuers": [_asked(issuer)]}
+    asked = asking_cluster("introspection", issuer.port, issuer.credentials, directory)
     return {
         "none": Contender("no filter", _listener),
         "native": Contender(
@@ -71,6 +80,11 @@ def contenders(module: Path, configuration: Json, directory: Path) -> Mapping[st
         "floor": Contender(_FLOOR, lambda: _listener(wasm=calls, interlock=False)),
         "floor-foreign": Contender(_FLOOR, lambda: _listener(wasm=fewer_calls, interlock=False)),
         "ours-interlock": Contender("this filter, interlock", ours(interlock=True)),
+        "ours-opaque": Contender(
+            "this filter, an opaque token",
+            lambda: _listener(wasm=module, configuration=asking, interlock=False),
+            [asked],
+        ),
     }
 
 
@@ -92,6 +106,18 @@ def filter_configuration(directory: Path, module: Path) -> Json:
         if status == 0:
             return configuration
     raise RuntimeError(f"{module} refuses its configuration:\n{output}")
+
+
+def _asked(issuer: IntrospectionServer) -> Json:
+    """One question for a whole run."""
+    return {
+        "issuer": ISSUER,
+        "introspection": {
+            "cluster": "introspection",
+            "endpoint": issuer.endpoint,
+            "cache_seconds": 3600,
+        },
+    }
 
 
 def _listener(**options: Any) -> Listener:

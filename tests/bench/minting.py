@@ -47,6 +47,19 @@ def good(directory: Path, algorithm: str, count: int) -> Path:
     return file
 
 
+def told() -> dict[str, Any]:
+    """The claims that an issuer tells of an opaque token: those of a JWT."""
+    return _claims(int(time.time()) + _LIFETIME_SECONDS, 0)
+
+
+def opaque(directory: Path, genuine: Path) -> Path:
+    """One token that says nothing of itself, as long as the genuine one."""
+    file = directory / "opaque.txt"
+    length = len(genuine.read_text().strip())
+    file.write_text("opaque-".ljust(length, "x") + "\n")
+    return file
+
+
 def expired(directory: Path) -> Path:
     file = directory / "expired.txt"
     [token] = _signed("RS256", int(time.time()) - 3600, range(1))
@@ -75,19 +88,22 @@ def _signed(algorithm: str, expiry: int, numbers: range) -> list[str]:
     header = _encoded({"alg": algorithm, "typ": "at+jwt", "kid": private["kid"]})
     made = []
     for number in numbers:
-        claims = {
-            "iss": ISSUER,
-            "aud": RESOURCE,
-            "sub": f"user-{number}",
-            "client_id": "https://client.example.com/metadata.json",
-            "scope": "mcp:read mcp:write",
-            "iat": expiry - _LIFETIME_SECONDS,
-            "exp": expiry,
-            "jti": f"{expiry}-{number}",
-        }
-        text = f"{header}.{_encoded(claims)}"
+        text = f"{header}.{_encoded(_claims(expiry, number))}"
         made.append(f"{text}.{tokens.encode(signer.sign(text.encode(), key))}")
     return made
+
+
+def _claims(expiry: int, number: int) -> dict[str, Any]:
+    return {
+        "iss": ISSUER,
+        "aud": RESOURCE,
+        "sub": f"user-{number}",
+        "client_id": "https://client.example.com/metadata.json",
+        "scope": "mcp:read mcp:write",
+        "iat": expiry - _LIFETIME_SECONDS,
+        "exp": expiry,
+        "jti": f"{expiry}-{number}",
+    }
 
 
 def _encoded(part: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ _COLOURS = {
     "floor": "#9b7ede",
     "floor-foreign": "#9b7ede",
     "ours": "#00798c",
+    "ours-opaque": "#3a5a40",
     "ours-interlock": "#7fc4cf",
 }
 
@@ -60,13 +61,16 @@ def _lines(results: Json) -> Iterator[str]:
         "middle",
         "#555b66",
     )
-    at = 16.0
+    at, line = 16.0, 20
     # The two floors are one to the reader.
     titles = {title: contender for contender, title in results["contenders"].items()}
     for title, contender in titles.items():
-        yield f'<circle cx="{at:.1f}" cy="24" r="5" fill="{_COLOURS[contender]}"/>'
-        yield _text(round(at + 11, 1), 28, title, "start", "#22262e")
-        at += 34 + 7.2 * len(title)
+        width = 34 + 7.2 * len(title)
+        if at + width > _WIDTH:
+            at, line = 16.0, line + 22
+        yield f'<circle cx="{at:.1f}" cy="{line}" r="5" fill="{_COLOURS[contender]}"/>'
+        yield _text(round(at + 11, 1), line + 4, title, "start", "#22262e")
+        at += width
     for number, name in enumerate(names):
         y = _TOP + _ROW * number + _ROW / 2
         scenario = results["scenarios"][name]

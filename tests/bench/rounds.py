@@ -53,15 +53,14 @@ def run(
         running: dict[str, Envoy] = {}
         for number in range(rounds):
             for name in rotated(scenario.contenders, number):
+                own = scenario.of(name)
                 if scenario.new_tokens:
-                    with _started(scenario, contenders[name], directory) as envoy:
-                        samples[name].append(_sample(scenario, envoy, number, seconds))
+                    with _started(own, contenders[name], directory) as envoy:
+                        samples[name].append(_sample(own, envoy, number, seconds))
                     continue
                 if name not in running:
-                    running[name] = stack.enter_context(
-                        _started(scenario, contenders[name], directory)
-                    )
-                samples[name].append(_sample(scenario, running[name], number, seconds))
+                    running[name] = stack.enter_context(_started(own, contenders[name], directory))
+                samples[name].append(_sample(own, running[name], number, seconds))
     return samples
 
 
@@ -80,6 +79,7 @@ def _started(scenario: Scenario, contender: Contender, directory: Path) -> Envoy
             {"mcp": contender.listener()},
             {},
             concurrency=scenario.workers,
+            extra_clusters=contender.clusters,
         )
     try:
         laps = scenario.warm_up_laps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +33,12 @@ class Scenario:
     new_tokens: bool = False
     """No Envoy may see a token twice: every measurement gets an Envoy of its own."""
     warm_up_laps: int = 0
+    own_traffic: Mapping[str, Traffic] = field(default_factory=dict)
+    """Of contenders that take no tokens of the others' kind; before it goes the same."""
+
+    def of(self, contender: str) -> Scenario:
+        own = self.own_traffic.get(contender)
+        return self if own is None else replace(self, traffic=own, warm_up=own)
 
 
 class Tokens:
@@ -53,6 +59,9 @@ class Tokens:
 
     def warm_up(self, algorithm: str) -> Path:
         return self._part(f"warm-up-{algorithm}", self._good(algorithm), 0, _WARM_UP)
+
+    def opaque(self) -> Path:
+        return self._once("opaque", lambda: minting.opaque(self._directory, self.one()))
 
     def expired(self) -> Path:
         return self._once("expired", lambda: minting.expired(self._directory))
@@ -87,7 +96,16 @@ def scenarios() -> Mapping[str, Callable[[Tokens], Scenario]]:
             tokens,
             "one-token",
             "one token, again and again",
-            contenders=("none", "native", "native-cached", "floor", "ours", "ours-interlock"),
+            contenders=(
+                "none",
+                "native",
+                "native-cached",
+                "floor",
+                "ours",
+                "ours-opaque",
+                "ours-interlock",
+            ),
+            own_traffic={"ours-opaque": Traffic("/mcp", tokens.opaque())},
         ),
         "rotation": _rotation,
     }
@@ -138,9 +156,18 @@ def _one_token(
     contenders: tuple[str, ...] = ("none", "native-cached", "ours"),
     headers: int = 10,
     workers: int = 1,
+    own_traffic: Mapping[str, Traffic] | None = None,
 ) -> Scenario:
     traffic = Traffic("/mcp", tokens.one(), headers=headers)
-    return Scenario(name, title, traffic, contenders, traffic, workers=workers)
+    return Scenario(
+        name,
+        title,
+        traffic,
+        contenders,
+        traffic,
+        workers=workers,
+        own_traffic=own_traffic or {},
+    )
 
 
 def _rotation(tokens: Tokens) -> Scenario:
