@@ -3,7 +3,7 @@
 # missing on Debian, packages with apt-get.
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint native properties test e2e oldest build package reproducible demo compose providers agentmemory conformance kubernetes matrix chaos bench audit clean
+.PHONY: help check lint native properties test e2e oldest build package reproducible demo compose providers agentmemory conformance clients kubernetes matrix chaos bench audit clean
 # Each target uses all cores by itself.
 .NOTPARALLEL:
 
@@ -71,6 +71,9 @@ matrix: tools build browser ## the end-to-end tests on the oldest Envoy, and bod
 
 conformance: tools build ## the official suite, direct and through the filter: no difference; ONLY=everything for one server
 	@scripts/conformance $(ONLY)
+
+clients: tools build ## MCP clients that people use, each through a login and the filter; ONLY=fastmcp for one
+	@scripts/clients $(ONLY)
 
 kubernetes: tools build ## Istio's and Envoy Gateway's own control planes on envoy/'s manifests; ONLY=manifests for one part
 	@scripts/kubernetes $(ONLY)

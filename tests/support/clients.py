@@ -5,10 +5,12 @@ client is known beforehand) as JSON, then one command a line:
 
     {"do": "connect"}                                       -> {"version": "2026-07-28"}
     {"do": "call", "tool": "echo", "arguments": {...}}      -> {"result": ...}
+    {"do": "list"}                                          -> {"tools": [...]}, those of tests/clients alone
 
 It may first say `{"browse": URL}`, where a person would have to log in, and waits for
 `{"callback": URL}`; with `"again": true` the SDK has given the work up, and the program, as every
-application would have to, finishes the login and begins again. What goes wrong is answered with
+application would have to, finishes the login and begins again. Where the SDK has no login, it says
+`{"challenge": "Bearer ..."}` and waits for `{"token": "..."}`. What goes wrong is answered with
 `{"error": "..."}`.
 """
 
@@ -140,8 +142,12 @@ class Client:
         era: str,
         *,
         known_as: tuple[str, str] | None = None,
+        token_for: Callable[[str], str] | None = None,
     ) -> None:
-        """`known_as`: client id, and the issuer that knows it. Else the client registers itself."""
+        """`known_as`: client id, and the issuer that knows it. Else the client registers itself.
+
+        `token_for` has a token for a challenge, where the SDK cannot log in.
+        """
         options = {**sdk.options, "url": url, "era": era, "redirect_uri": REDIRECT_URI}
         if known_as is not None:
             options["client_id"], options["issuer"] = known_as
@@ -149,6 +155,7 @@ class Client:
         """The authorization URLs that a person had to go to."""
         self.begun_again = 0
         """The number of times that the application had to call once more."""
+        self._token_for = token_for
         self._heard = 0
         self._child = Child(
             "client",
@@ -166,6 +173,9 @@ class Client:
         answer = self._do({"do": "call", "tool": tool, "arguments": dict(arguments or {})})
         return answer["result"]
 
+    def tools(self) -> set[str]:
+        return set(self._do({"do": "list"})["tools"])
+
     def log(self) -> str:
         return self._child.log()
 
@@ -175,6 +185,9 @@ class Client:
             answer = until(self._next_line, f"the client to {command['do']}", timeout=PATIENCE)
             if "error" in answer:
                 raise ClientFailed(answer["error"])
+            if "challenge" in answer and self._token_for is not None:
+                self._child.tell(json.dumps({"token": self._token_for(answer["challenge"])}))
+                continue
             if "browse" not in answer:
                 return answer
             self.logins.append(answer["browse"])

@@ -23,6 +23,8 @@ class Exchange:
     status: int
     challenge: str | None
     """`WWW-Authenticate` as the filter wrote it, whatever became of it."""
+    protocol: str | None = None
+    """`MCP-Protocol-Version`."""
 
     @property
     def summary(self) -> str:
@@ -86,6 +88,7 @@ class Relay(LoopServer):
                     request.header("authorization"),
                     status,
                     challenge,
+                    request.header("mcp-protocol-version"),
                 )
             )
             writer.write(b"\r\n".join(kept) + b"\r\n\r\n")

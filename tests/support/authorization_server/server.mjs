@@ -25,6 +25,7 @@ const options = {
   accountId: 'alice',
   tenant: 'acme', // claim `tenant` of every access token
   clients: [], // besides those that register themselves
+  keepsRegisteredScope: true, // whether `scope` of a registration bounds what that client may ask for
   opaque: false, // opaque access tokens; introspection by the client `mcp-server`
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
@@ -43,6 +44,7 @@ class Adapter {
   }
 
   async upsert(id, payload) {
+    if (this.model === 'Client' && !options.keepsRegisteredScope) delete payload.scope;
     stored.set(this.key(id), payload);
   }
 
