@@ -71,6 +71,10 @@ class ControlPlane(ABC):
     @abstractmethod
     def stop(self) -> None: ...
 
+    def close(self) -> None:
+        """Ends the control plane, and the Envoy with it."""
+        self.stop()
+
     @abstractmethod
     def log(self) -> str: ...
 

@@ -18,7 +18,7 @@ def plane(the_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         running.serves()
         yield running
     finally:
-        running.stop()
+        running.close()
 
 
 class TestEnvoyGateway(Story):

@@ -70,6 +70,13 @@ class Story:
         assert before
         nothing_reaches(stage.recorder, stage.connect, but=before)
 
+    def test_envoy_refuses_escaped_slashes_and_underscores(self, stage: Stage) -> None:
+        """By itself, also where no resource is."""
+        assert stage.status("/x") in (403, 404)
+        assert stage.status("/x%2fy") == 400
+        assert stage.status("/x", [("x_mcp_sub", "bob")]) == 400
+        assert stage.status("/mcp", [*stage.bearer(), ("x_mcp_sub", "bob")]) == 400
+
     def test_a_new_key_is_taken(self, stage: Stage, plane: ControlPlane) -> None:
         stage.keys.keys = [tokens.public_jwk("rsa-1"), tokens.public_jwk("rsa-2")]
         plane.wait_for(200, stage.bearer(key="rsa-2"))

@@ -94,6 +94,9 @@ class Child:
     def wait(self, timeout: float) -> int:
         return self._process.wait(timeout)
 
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
     def stop(self) -> None:
         """SIGTERM, then SIGKILL to the whole group; returns once the process is gone."""
         if self._process.stdin is not None:
