@@ -1,0 +1,194 @@
+//! `mcp-auth probe` against small servers, each with one fault: the probe has to name it.
+
+// Clippy's exceptions for tests do not reach the helpers of an integration test.
+#![allow(clippy::restriction)]
+
+mod faults;
+mod server;
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use faults::FAULTS;
+use server::{Server, answer, good, serve, token};
+
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn probe(url: &str, arguments: &[&str], input: &str) -> Ran {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mcp-auth"))
+        .args(["probe", url])
+        .args(arguments)
+        .env("NO_PROXY", "127.0.0.1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that needs no input may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    Ran {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// The report on a server, with its token.
+fn report(server: Server) -> (i32, Value) {
+    let origin = serve(server);
+    let ran = probe(
+        &format!("{origin}/mcp"),
+        &["--json", "--token"],
+        &token(&origin),
+    );
+    assert_eq!(ran.stderr, "");
+    (ran.code, serde_json::from_str(&ran.stdout).unwrap())
+}
+
+/// The names of the checks with this mark.
+fn named<'a>(report: &'a Value, mark: &str) -> Vec<&'a str> {
+    let checks = report["checks"].as_array().unwrap();
+    let marked = checks.iter().filter(|check| check["mark"] == mark);
+    marked
+        .map(|check| check["name"].as_str().unwrap())
+        .collect()
+}
+
+/// The SDKs that log in, by their first letters.
+fn logging_in(report: &Value) -> String {
+    let clients = report["clients"].as_array().unwrap();
+    let letters = ["P", "T", "1", "R"];
+    clients
+        .iter()
+        .filter(|client| client["official"] == true)
+        .zip(letters)
+        .filter(|(client, _)| client["verdict"] == "logs in")
+        .map(|(_, letter)| letter)
+        .collect()
+}
+
+#[test]
+fn a_good_server_is_good() {
+    let (code, report) = report(good);
+    assert_eq!(named(&report, "fail"), Vec::<&str>::new());
+    assert_eq!(named(&report, "note"), Vec::<&str>::new(), "{report:#}");
+    assert_eq!(logging_in(&report), "PT1R");
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn every_fault_is_named() {
+    let mut wrong = Vec::new();
+    for fault in FAULTS {
+        let what = fault.what;
+        let (code, report) = report(fault.server);
+        let found = named(&report, fault.mark);
+        if !found.contains(&fault.check) {
+            wrong.push(format!("{what}: {} is not among {found:?}", fault.check));
+        }
+        if logging_in(&report) != fault.sdks {
+            wrong.push(format!(
+                "{what}: {} log in: {:#}",
+                logging_in(&report),
+                report["clients"]
+            ));
+        }
+        let inside = [
+            "outage",
+            "bad-token",
+            "altered-token",
+            "without-token",
+            "beside",
+        ];
+        let is_bad = fault.sdks != "PT1R" || inside.contains(&fault.check);
+        if code != i32::from(is_bad) {
+            wrong.push(format!("{what}: exit code {code}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn nothing_of_the_token_is_shown_and_nothing_reaches_the_terminal() {
+    let origin = serve(|request| {
+        let sent = request
+            .header("authorization")
+            .unwrap_or_default()
+            .to_owned();
+        let text = format!("\u{1b}[2J{sent}\u{202e}");
+        answer(400, &json!({"error": {"message": text}}))
+            .with(
+                "www-authenticate",
+                &format!("Bearer error=\"{sent}\", x=\"\u{9b}2J\""),
+            )
+            .with("location", &format!("/{sent}"))
+    });
+    let token = token(&origin);
+    for arguments in [["--token"].as_slice(), &["--token", "--json"]] {
+        let ran = probe(
+            &format!("{origin}/mcp"),
+            arguments,
+            &format!("Bearer {token}\n"),
+        );
+        assert_eq!(ran.code, 1);
+        assert!(ran.stdout.contains("/mcp"));
+        for part in token.split('.') {
+            assert!(!ran.stdout.contains(part), "{}", ran.stdout);
+        }
+        let harmless = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
+        assert!(ran.stdout.chars().all(harmless), "{}", ran.stdout);
+        assert_eq!(ran.stderr, "");
+    }
+}
+
+#[test]
+fn what_never_ends_is_bounded() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut connection in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let head = "HTTP/1.1 401 X\r\ncontent-type: application/json\r\n\r\n{\"a\":\"";
+                let mut written = connection.write_all(head.as_bytes());
+                while written.is_ok() {
+                    written = connection.write_all(&[b'x'; 65536]);
+                }
+            });
+        }
+    });
+    let ran = probe(&url, &["--json", "--timeout", "5"], "");
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(named(&report, "fail"), ["challenge", "metadata"]);
+    assert_eq!(ran.code, 1);
+}
+
+#[test]
+fn a_wrong_command_is_told_so() {
+    for (url, arguments, input) in [
+        ("mcp.example.com/mcp", [].as_slice(), ""),
+        ("ftp://mcp.example.com/mcp", &[], ""),
+        ("https://user:secret@mcp.example.com/mcp", &[], ""),
+        ("http://127.0.0.1:9/mcp", &["--token"], ""),
+        ("http://127.0.0.1:9/mcp", &["--token"], "to ken"),
+        ("http://127.0.0.1:9/mcp", &["--ca", "/dev/null"], ""),
+        ("http://127.0.0.1:9/mcp", &["--timeout", "0"], ""),
+    ] {
+        let ran = probe(url, arguments, input);
+        assert_eq!(
+            (ran.code, ran.stdout.as_str()),
+            (2, ""),
+            "{url} {arguments:?}"
+        );
+        assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+        assert!(!ran.stderr.contains("secret"), "{}", ran.stderr);
+    }
+}
