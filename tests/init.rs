@@ -100,6 +100,53 @@ fn with_the_values_of_the_examples_it_writes_the_examples() {
 }
 
 #[test]
+fn with_introspection_it_writes_the_example_of_that() {
+    let endpoint = "https://auth.example.com/introspect";
+    let arguments =
+        format!("--target envoy {SHIPPED} --upstream mcp-server:3000 --introspection {endpoint}");
+    let ran = init("introspection", &arguments);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy/introspection.yaml");
+    // The example leaves the endpoint to discovery.
+    let named = format!("\"introspection\", \"endpoint\": \"{endpoint}\" }}");
+    let shipped = fs::read_to_string(shipped).unwrap();
+    let shipped = shipped.replace("\"introspection\" }", &named);
+    assert_eq!(code(&ran.read("envoy.yaml")), code(&shipped));
+    assert!(
+        ran.read("introspection-secret.yaml")
+            .contains("BASE64-OF-CLIENT:SECRET")
+    );
+    let config = Config::parse(ran.read("config.json").as_bytes()).unwrap();
+    assert!(config.issuers[0].introspection.is_some());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let secret = fs::metadata(ran.directory.join("introspection-secret.yaml")).unwrap();
+        assert_eq!(secret.permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn without_tls_introspection_has_its_credentials_too() {
+    let arguments = "--target compose --resource http://localhost:8080/mcp --issuer http://localhost:4444 \
+                     --upstream mcp-server:3000 --introspection http://localhost:4445/introspect";
+    let arguments = arguments.split_whitespace().collect::<Vec<_>>().join(" ");
+    let ran = init("introspection-compose", &arguments);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let envoy = ran.read("envoy.yaml");
+    assert!(
+        !envoy.contains("auto_sni") && !envoy.contains("UpstreamTlsContext"),
+        "{envoy}"
+    );
+    assert!(envoy.contains("credential_injector"));
+    assert!(envoy.contains("address: host.docker.internal, port_value: 4445"));
+    let compose = ran.read("docker-compose.yaml");
+    assert!(
+        compose.contains("- ./introspection-secret.yaml:/etc/envoy/introspection-secret.yaml:ro")
+    );
+}
+
+#[test]
 fn no_value_of_the_examples_is_left() {
     let arguments = "--resource https://mcp.acme.test/a/b --issuer https://login.acme.test:8443/t \
                      --upstream tools.prod.svc.cluster.local:9000 --scope api://x/read";
@@ -197,6 +244,16 @@ fn wrong_values_are_told_in_a_sentence() {
             format!("--target istio {good}").replace("mcp-server:3000", "https://mcp-server"),
             2,
             "--upstream",
+        ),
+        (
+            format!("--target istio {good} --introspection https://auth.example.com/i"),
+            2,
+            "--introspection",
+        ),
+        (
+            format!("--target envoy {good} --introspection /introspect"),
+            2,
+            "--introspection",
         ),
         (
             format!("--target envoy {good} --scope a\"b"),

@@ -93,6 +93,46 @@ fn every_algorithm_is_one_that_the_filter_verifies() {
     }
 }
 
+/// The issuer itself would have to know the token.
+#[test]
+fn no_token_is_made_where_the_issuer_is_asked_about_all() {
+    let (keys, config) = keys_and_config("es256");
+    let written = fs::read_to_string(&config).unwrap();
+    for (introspection, has_keys, code) in [
+        (
+            json!({"cluster": "i", "endpoint": "https://auth.example.com/i"}),
+            true,
+            0,
+        ),
+        (
+            json!({"cluster": "i", "endpoint": "https://auth.example.com/i"}),
+            false,
+            2,
+        ),
+        (
+            json!({"cluster": "i", "endpoint": "https://auth.example.com/i", "tokens": "all"}),
+            true,
+            2,
+        ),
+    ] {
+        let mut config: Value = serde_json::from_str(&written).unwrap();
+        config["issuers"].as_array_mut().unwrap().remove(0);
+        let issuer = &mut config["issuers"][0];
+        issuer["introspection"] = introspection;
+        if !has_keys {
+            issuer.as_object_mut().unwrap().remove("jwks");
+        }
+        let ran = token_of(&keys, &file(&config), &[]);
+        assert_eq!(
+            (ran.code, ran.stdout.is_empty()),
+            (code, code == 2),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(ran.stderr.contains("asked about every token"), code == 2);
+    }
+}
+
 #[test]
 fn check_warns_of_testing_keys() {
     let (_, config) = keys_and_config("eddsa");

@@ -82,6 +82,65 @@ fn every_command_has_help_with_an_example() {
     }
 }
 
+/// The commands that a help lists, `help` itself left out.
+fn commands(help: &str) -> Vec<String> {
+    let list = help.split("Commands:\n").nth(1).unwrap_or_default();
+    let lines = list.lines().take_while(|line| !line.is_empty());
+    let names = lines.filter_map(|line| line.split_whitespace().next());
+    names
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn help_fits_in_a_screen() {
+    let mut waiting = vec![Vec::new()];
+    let mut seen = 0;
+    while let Some(command) = waiting.pop() {
+        let mut arguments: Vec<&str> = command.iter().map(String::as_str).collect();
+        arguments.push("--help");
+        let help = run(&arguments, "").stdout;
+        assert!(help.lines().count() <= 24, "{command:?}:\n{help}");
+        for line in help.lines() {
+            assert!(line.chars().count() <= 80, "{command:?}: {line}");
+        }
+        // Both spellings are the same.
+        *arguments.last_mut().unwrap() = "-h";
+        assert_eq!(run(&arguments, "").stdout, help);
+        for name in commands(&help) {
+            waiting.push(command.iter().cloned().chain([name]).collect());
+        }
+        seen += 1;
+    }
+    assert!(seen >= 10, "{seen}");
+}
+
+#[test]
+fn every_command_has_a_man_page_with_the_long_form() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("man");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    let ran = run(&["man", folder.to_str().unwrap()], "");
+    assert_eq!(
+        (ran.code, ran.stdout, ran.stderr),
+        (0, String::new(), String::new())
+    );
+    for name in commands(&run(&["--help"], "").stdout) {
+        let page = fs::read_to_string(folder.join(format!("mcp-auth-{name}.1"))).unwrap();
+        assert!(page.contains("mcp\\-auth"), "{page}");
+    }
+    let page = fs::read_to_string(folder.join("mcp-auth-explain.1")).unwrap();
+    assert!(page.contains("Nothing is sent anywhere"), "{page}");
+    let nowhere = run(&["man", "/no/such/folder"], "");
+    assert_eq!(nowhere.code, 2);
+    assert!(
+        nowhere.stderr.starts_with("mcp-auth: cannot write to "),
+        "{}",
+        nowhere.stderr
+    );
+}
+
 #[test]
 fn each_shell_gets_its_script() {
     for (shell, says) in [

@@ -23,11 +23,11 @@ const LONG_SKEW: Duration = Duration::from_secs(120);
 /// An outage for which revoked keys should not be trusted any longer.
 const LONG_STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Check a configuration, print what it protects and how, and warn about what is unwise
+/// Check a configuration: what it protects, and what is unwise in it
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit code: 0 if the configuration is valid, 1 if not (one line on standard error names the field,
-what was found and what is allowed), 2 if it cannot be read.
+Exit code: 0 if the configuration is valid, 1 if not (one line on standard error
+names the field, what was found and what is allowed), 2 if it cannot be read.
 
 Examples:
   mcp-auth check config.json

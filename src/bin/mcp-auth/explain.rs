@@ -32,9 +32,16 @@ use rows::Rows;
 /// 9999-12-31T23:59:59Z, the last second of RFC 3339.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// Explain what the filter would answer to a request with the token on standard input
+/// Explain what the filter would answer to a request, and why
 #[derive(clap::Args)]
 #[command(after_help = "\
+The token is read from standard input, and never printed; no input stands for
+none. Exit code: 0 if the request goes on, 1 if it is refused, 2 if the command
+is wrong or a file is invalid.
+
+Example:
+  mcp-auth explain --config config.json --url https://a.example/mcp < token")]
+#[command(after_long_help = "\
 The token is read from standard input, with or without `Bearer `, and is never printed; no input
 stands for a request without a token. The path is taken as it reaches the filter: Envoy may have
 normalised it before. Nothing is sent anywhere: give the key set of the token's issuer with --jwks,
@@ -63,22 +70,24 @@ pub(crate) struct Args {
     /// A header of the request; may be repeated
     #[arg(long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
-    /// The body of the request, a JSON-RPC message, where `operations` depend on it
+    /// The body of the request, for `operations`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     body: Option<PathBuf>,
-    /// The JWK set of the token's issuer, a JSON file
+    /// The JWK set of the token's issuer
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     jwks: Option<PathBuf>,
-    /// The issuer's answer to the question about the token (RFC 7662), a JSON file
+    /// The issuer's answer about the token (RFC 7662)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     introspection: Option<PathBuf>,
-    /// The issuer whose key set --jwks is, and whose rules a token of no accepted issuer is shown by
+    /// The issuer of --jwks
+    ///
+    /// Its rules are shown for a token of no accepted issuer.
     #[arg(long, value_name = "ISSUER")]
     issuer: Option<String>,
     // Not a number, and with a place for what stands astray, because clap repeats what it refuses,
     // and that may be a token.
-    /// When the request comes, in seconds since 1970 [default: now]
-    #[arg(long, value_name = "UNIX_SECONDS")]
+    /// When, in seconds since 1970 [default: now]
+    #[arg(long, value_name = "SECONDS")]
     at: Option<String>,
     #[arg(hide = true, value_hint = ValueHint::Other)]
     stray: Vec<std::ffi::OsString>,
@@ -97,6 +106,15 @@ struct Explanation<'a> {
     keys_from: Option<&'a Path>,
     /// Whose rules a token is shown by if its own issuer is not accepted.
     issuer: Option<IssuerId>,
+}
+
+/// A decision, and what it rests on.
+struct Judged {
+    decision: Decision,
+    /// For want of keys, as if the signature were good.
+    unverified: bool,
+    /// Why the issuer's answer is none.
+    flaw: Option<AskError>,
 }
 
 /// Decides and explains.
@@ -247,43 +265,11 @@ impl Explanation<'_> {
     fn write(&self, out: &mut String) -> Result<bool, fmt::Error> {
         let keys = Keys::new(self.config.key_sources(), self.now, 0);
         let mut trust = Trust::new(self.config, keys, Box::new(Portable), [1, 2]);
-        let head = &self.request.head().clone().ending(self.body.is_none());
-        let mut decision = gate::decide(
-            self.config,
-            &self.route,
-            head,
-            &mut trust,
-            self.now,
-            self.now,
-        );
-        let mut flaw = None;
-        if let (Decision::Wait(Awaited::Answer(..)), Some(answer)) = (&decision, &self.answer) {
-            flaw = answer_question(&mut trust.introspection, answer, self.now);
-            decision = gate::decide(
-                self.config,
-                &self.route,
-                head,
-                &mut trust,
-                self.now,
-                self.now,
-            );
-        }
-        let unverified = matches!(decision, Decision::Wait(Awaited::Keys(_)));
-        if unverified {
-            decision = gate::decide_unverified(self.config, &self.route, head, self.now);
-        }
-        let decision = match (decision, &self.body) {
-            (Decision::ReadBody(pending), Some(body)) => {
-                let body = if body.len() > self.config.limits.body_bytes {
-                    Body::TooLarge
-                } else {
-                    Body::Whole(body)
-                };
-                gate::decide_operation(self.config, &self.route, head, pending, body, self.now)
-            }
-            (decision, _) => decision,
-        };
-
+        let Judged {
+            decision,
+            unverified,
+            flaw,
+        } = self.judge(&mut trust);
         writeln!(out, "Request   {}", self.request)?;
         writeln!(out, "At        {}", show::time(self.now))?;
         self.write_route(out)?;
@@ -304,6 +290,35 @@ impl Explanation<'_> {
         }
         self.write_decision(&decision, out)?;
         Ok(matches!(decision, Decision::Refuse(..)))
+    }
+
+    /// Has the gate decide, with what was given in place of what the filter would wait for.
+    fn judge(&self, trust: &mut Trust) -> Judged {
+        let (config, route, now) = (self.config, &self.route, self.now);
+        let head = &self.request.head().clone().ending(self.body.is_none());
+        let mut decision = gate::decide(config, route, head, trust, now, now);
+        let mut flaw = None;
+        if let (Decision::Wait(Awaited::Answer(..)), Some(answer)) = (&decision, &self.answer) {
+            flaw = answer_question(&mut trust.introspection, answer, now);
+            decision = gate::decide(config, route, head, trust, now, now);
+        }
+        let unverified = matches!(decision, Decision::Wait(Awaited::Keys(_)));
+        if unverified {
+            decision = gate::decide_unverified(config, route, head, now);
+        }
+        if let (Decision::ReadBody(pending), Some(body)) = (&decision, &self.body) {
+            let body = if body.len() > config.limits.body_bytes {
+                Body::TooLarge
+            } else {
+                Body::Whole(body)
+            };
+            decision = gate::decide_operation(config, route, head, pending.clone(), body, now);
+        }
+        Judged {
+            decision,
+            unverified,
+            flaw,
+        }
     }
 
     fn write_route(&self, out: &mut String) -> fmt::Result {
@@ -338,75 +353,58 @@ impl Explanation<'_> {
         }
     }
 
+    /// The decision in a sentence, and what it changes or answers.
     fn write_decision(&self, decision: &Decision, out: &mut String) -> fmt::Result {
+        writeln!(out, "{}", self.sentence(decision))?;
+        if let Decision::Refuse(refusal, _) | Decision::Observe(refusal, _) = decision {
+            self.write_evidence(refusal, out)?;
+        }
+        match decision {
+            Decision::Preflight(edits)
+            | Decision::Unanswered(edits)
+            | Decision::Allow(edits)
+            | Decision::Observe(_, edits) => write_edits(edits, out),
+            Decision::Answer(reply) | Decision::Refuse(_, reply) => write_reply(reply, out),
+            Decision::Pass | Decision::Off | Decision::ReadBody(_) | Decision::Wait(_) => Ok(()),
+        }
+    }
+
+    fn sentence(&self, decision: &Decision) -> String {
+        let name = |id: &IssuerId| {
+            let issuer = self.config.issuer(*id);
+            let name = issuer.map(|issuer| issuer.policy.issuer.as_str());
+            show::line(name.unwrap_or("the issuer"))
+        };
         match decision {
             Decision::Pass => {
-                writeln!(
-                    out,
-                    "Passed: forwarded untouched, without a look at any token."
-                )
+                "Passed: forwarded untouched, without a look at any token.".to_owned()
             }
             Decision::Off => {
-                writeln!(
-                    out,
-                    "Passed: forwarded untouched, for `enabled` is false; nothing is judged."
-                )
+                "Passed: forwarded untouched, for `enabled` is false; nothing is judged.".to_owned()
             }
-            Decision::Preflight(edits) => {
-                writeln!(
-                    out,
-                    "Forwarded: a CORS preflight, for the server to answer; `cors` is false."
-                )?;
-                write_edits(edits, out)
+            Decision::Preflight(_) => {
+                "Forwarded: a CORS preflight, for the server to answer; `cors` is false.".to_owned()
             }
-            Decision::Unanswered(edits) => {
-                writeln!(
-                    out,
-                    "Forwarded, for `mode` is observe; else answered by the filter."
-                )?;
-                write_edits(edits, out)
+            Decision::Unanswered(_) => {
+                "Forwarded, for `mode` is observe; else answered by the filter.".to_owned()
             }
-            Decision::Answer(reply) => {
-                writeln!(out, "Answered by the filter; no token is needed.")?;
-                write_reply(reply, out)
-            }
-            Decision::Allow(edits) => {
-                writeln!(out, "Allowed: forwarded with these changes.")?;
-                write_edits(edits, out)
-            }
-            Decision::Refuse(refusal, reply) => {
-                writeln!(out, "Refused: {}.", self.refusal(refusal))?;
-                self.write_evidence(refusal, out)?;
-                write_reply(reply, out)
-            }
-            Decision::Observe(refusal, edits) => {
-                writeln!(
-                    out,
-                    "Forwarded, for `mode` is observe; else refused: {}.",
-                    self.refusal(refusal)
-                )?;
-                self.write_evidence(refusal, out)?;
-                write_edits(edits, out)
-            }
+            Decision::Answer(_) => "Answered by the filter; no token is needed.".to_owned(),
+            Decision::Allow(_) => "Allowed: forwarded with these changes.".to_owned(),
+            Decision::Refuse(refusal, _) => format!("Refused: {}.", self.refusal(refusal)),
+            Decision::Observe(refusal, _) => format!(
+                "Forwarded, for `mode` is observe; else refused: {}.",
+                self.refusal(refusal)
+            ),
             Decision::ReadBody(_) => {
-                writeln!(
-                    out,
-                    "The token is good. Whether it is enough depends on the body: give it with --body."
-                )
+                "The token is good. Whether it is enough depends on the body: give it with --body."
+                    .to_owned()
             }
-            Decision::Wait(Awaited::Answer(id, _)) => {
-                let name = self.config.issuer(*id).map(|issuer| &issuer.policy.issuer);
-                let name = name.map_or("the issuer", String::as_str);
-                writeln!(
-                    out,
-                    "Held until {} has answered the question about its token (give a saved answer with --introspection).",
-                    show::line(name)
-                )
-            }
+            Decision::Wait(Awaited::Answer(id, _)) => format!(
+                "Held until {} has answered the question about its token (give a saved answer with --introspection).",
+                name(id)
+            ),
             Decision::Wait(Awaited::Keys(id)) => {
-                let name = self.config.issuer(*id).map(|issuer| &issuer.policy.issuer);
-                let name = name.map_or("the issuer", String::as_str);
-                writeln!(out, "Held until the keys of {} come.", show::line(name))
+                format!("Held until the keys of {} come.", name(id))
             }
         }
     }

@@ -18,9 +18,18 @@ use mcp_auth_filter::config::Config;
 use self::values::Values;
 use crate::{Failure, Outcome, show};
 
-/// Write a ready folder for Envoy, Docker Compose, Istio or Envoy Gateway
+/// Write a folder for Envoy, Docker Compose, Istio or Envoy Gateway
 #[derive(clap::Args)]
+#[command(override_usage = "\
+mcp-auth init --target <TARGET> --resource <URL> --issuer <URL>
+                     --upstream <HOST:PORT> [OPTIONS] <DIR>")]
 #[command(after_help = "\
+Exit code: 0 if it was written, 1 if the values make no configuration, else 2.
+
+Example:
+  mcp-auth init --target envoy --resource https://mcp.example.com/mcp \\
+    --issuer https://auth.example.com --upstream mcp-server:3000 deployment")]
+#[command(after_long_help = "\
 Nothing is sent anywhere, except with --discover: that asks the issuer for where its keys are.
 The folder must not exist yet, or be empty; its README has the next three steps.
 
@@ -32,31 +41,34 @@ Examples:
   mcp-auth init --target istio --resource https://mcp.example.com/mcp --discover \\
     --issuer https://auth.example.com --upstream mcp-server.mcp.svc.cluster.local:3000 deployment")]
 pub(crate) struct Args {
-    /// What to write for
-    #[arg(long)]
+    /// envoy, compose, istio or envoy-gateway
+    #[arg(long, hide_possible_values = true)]
     target: Target,
     /// The URL that clients are given
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     resource: String,
-    /// The authorization server, as in the `iss` of its tokens
+    /// The authorization server, as its tokens name it
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     issuer: String,
     /// The MCP server: HOST:PORT, or https://HOST:PORT
     #[arg(long, value_name = "HOST:PORT")]
     upstream: String,
-    /// A scope that every request needs; may be repeated
+    /// A scope that is needed; may be repeated
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
-    /// Ask the issuer whether its keys are on another host
+    /// Where the issuer is asked about opaque tokens
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    introspection: Option<String>,
+    /// Ask the issuer for where its keys are
     #[arg(long)]
     discover: bool,
-    /// The module, for its SHA-256 and for a copy in the folder
+    /// The module: for its SHA-256, and a copy
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     module: Option<PathBuf>,
     /// Where a cluster fetches the module
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     module_url: Option<String>,
-    /// The folder
+    /// The folder: new, or empty
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     directory: PathBuf,
 }
@@ -72,8 +84,10 @@ pub(crate) enum Target {
 
 /// A file of the folder.
 pub(crate) struct File {
-    pub(crate) name: &'static str,
-    pub(crate) content: Vec<u8>,
+    name: &'static str,
+    content: Vec<u8>,
+    /// For its owner's eyes alone.
+    secret: bool,
 }
 
 impl File {
@@ -81,6 +95,14 @@ impl File {
         Self {
             name,
             content: content.into_bytes(),
+            secret: false,
+        }
+    }
+
+    pub(crate) fn secret(name: &'static str, content: String) -> Self {
+        Self {
+            secret: true,
+            ..Self::new(name, content)
         }
     }
 }
@@ -104,6 +126,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
         files.push(File {
             name: "mcp_auth_filter.wasm",
             content: module.bytes.clone(),
+            secret: false,
         });
     }
     write(&args.directory, &files)?;
@@ -129,8 +152,20 @@ fn write(directory: &Path, files: &[File]) -> Result<(), Failure> {
         )));
     }
     for file in files {
-        fs::write(directory.join(file.name), &file.content).map_err(fail)?;
+        let path = directory.join(file.name);
+        fs::write(&path, &file.content).map_err(fail)?;
+        if file.secret {
+            for_its_owner(&path).map_err(fail)?;
+        }
     }
+    Ok(())
+}
+
+/// Takes a file's readers away. What is secret is yet to be written into it.
+fn for_its_owner(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    let _ = path;
     Ok(())
 }
 
@@ -160,6 +195,12 @@ pub(crate) fn filled(template: &str, swaps: &[(&str, String)]) -> Result<String,
         text.push_str(new);
         rest = rest.get(at.saturating_add(old.len())..).unwrap_or_default();
     }
+}
+
+/// All from `start` on.
+pub(crate) fn from<'a>(text: &'a str, start: &str) -> Result<&'a str, Failure> {
+    let found = text.find(start).and_then(|at| text.get(at..));
+    found.ok_or_else(|| Failure::Usage(format!("the template lacks {start:?}: report this")))
 }
 
 /// What stands from `start` up to `end`.

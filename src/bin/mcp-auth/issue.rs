@@ -14,13 +14,16 @@ pub(crate) use key::is_for_testing;
 /// Make keys and tokens for trying a configuration out
 #[derive(clap::Args)]
 #[command(after_help = "\
-For tests alone: whoever has the file of keys can write any token. `mcp-auth check` warns of such
-keys in a configuration; it knows them by their kid, which begins with mcp-auth-testing-.
+For tests alone: whoever has the file of keys can write any token. `mcp-auth
+check` warns of such keys in a configuration: their kid begins with
+mcp-auth-testing-.
 
 Example:
   mcp-auth issue keys > keys.json
-  jq '.issuers[0].jwks = input.jwks | del(.issuers[0].cluster)' config.json keys.json > testing.json
-  mcp-auth issue token --keys keys.json --config testing.json --resource https://mcp.example.com/mcp")]
+  jq '.issuers[0].jwks = input.jwks | del(.issuers[0].cluster)' \\
+    config.json keys.json > testing.json
+  mcp-auth issue token --keys keys.json --config testing.json \\
+    --resource https://mcp.example.com/mcp")]
 pub(crate) struct Args {
     #[command(subcommand)]
     what: What,
@@ -28,10 +31,12 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum What {
-    /// Print a new key pair: `private`, for `issue token`, and `jwks`, for an issuer's `jwks`
+    /// Print a new key pair
+    ///
+    /// `private` is for `issue token`, `jwks` for an issuer's `jwks` in the configuration.
     Keys {
-        /// What it signs with
-        #[arg(long, value_enum, default_value_t = Algorithm::Es256)]
+        /// es256, rs256 or eddsa
+        #[arg(long, value_enum, default_value_t = Algorithm::Es256, hide_possible_values = true)]
         algorithm: Algorithm,
     },
     Token(token::Args),

@@ -1,6 +1,8 @@
 //! `mcp-auth`: what a configuration protects, what the filter would answer, by the filter's own code,
 //! what clients make of a server, and a folder to deploy. Only `probe`, and `init --discover`, send
 //! anything anywhere.
+//!
+//! Help is a screen of 24 lines; what does not fit is in the long form, which `help` and the man pages have.
 
 mod check;
 mod explain;
@@ -12,63 +14,77 @@ mod usage;
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use mcp_auth_filter::config::Config;
 use mcp_auth_filter::time::UnixNanos;
 
-/// Find out why clients cannot log in to an MCP server; check and explain configurations of the
-/// MCP authorization filter for Envoy.
+/// Find out why clients cannot log in to an MCP server, and put a login before it
 ///
-/// Configurations are judged by the filter's own code. Only `probe`, and `init --discover`,
-/// send anything anywhere.
+/// The tool of the MCP authorization filter for Envoy. Configurations are judged by the filter's own
+/// code. Only `probe`, and `init --discover`, send anything anywhere.
 #[derive(Parser)]
-#[command(name = "mcp-auth", version, propagate_version = true)]
+#[command(name = "mcp-auth", version, disable_help_flag = true)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "\
+Exit code: 0 for yes, 1 for no, 2 if the command is wrong or a file cannot be
+used. `mcp-auth help COMMAND` and the man pages have all of it.
+
+Examples:
+  mcp-auth probe https://mcp.example.com/mcp
+  mcp-auth check config.json")]
+#[command(after_long_help = "\
 Exit code: 0 for yes (the configuration is valid, the request is let through, clients can log in), 1
 for no, 2 if the command is wrong or a file cannot be read or used. Errors go to standard error, one
 sentence each.
 
 Examples:
   mcp-auth probe https://mcp.example.com/mcp
-  mcp-auth init --help
-  mcp-auth issue --help
   mcp-auth check config.json
   mcp-auth explain --config config.json --url https://mcp.example.com/mcp < token
-  mcp-auth explain --help
   source <(mcp-auth completions bash)")]
 struct Cli {
+    /// Print this help
+    #[arg(short, long, global = true, hide_short_help = true, action = ArgAction::HelpShort)]
+    help: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    Check(check::Args),
-    Explain(explain::Args),
     Probe(probe::Args),
     Init(init::Args),
+    Check(check::Args),
+    Explain(explain::Args),
     Issue(issue::Args),
     /// Print the JSON Schema (draft 2020-12) of the configuration
     #[command(after_help = "\
 Example:
   mcp-auth schema > config.schema.json")]
     Schema,
-    /// Print a script that completes commands, options and files in a shell
+    /// Print a script that completes commands, options and files
     #[command(after_help = "\
 Examples:
   source <(mcp-auth completions bash)      # this shell; in ~/.bashrc for all
-  mcp-auth completions bash > ~/.local/share/bash-completion/completions/mcp-auth
   mcp-auth completions zsh > \"${fpath[1]}/_mcp-auth\"
   mcp-auth completions fish > ~/.config/fish/completions/mcp-auth.fish")]
     Completions {
         /// The shell
         shell: Shell,
+    },
+    /// Write the man pages into a folder
+    #[command(after_help = "\
+Example:
+  mcp-auth man ~/.local/share/man/man1 && man mcp-auth-probe")]
+    Man {
+        /// The folder, which exists
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        directory: PathBuf,
     },
 }
 
@@ -152,6 +168,7 @@ fn run(command: Command) -> Result<Outcome, Failure> {
             })
         }
         Command::Completions { shell } => completions(shell),
+        Command::Man { directory } => man(&directory),
     }
 }
 
@@ -163,6 +180,17 @@ fn completions(shell: Shell) -> Result<Outcome, Failure> {
     // no command is found.
     let text = text.replace("mcp__subcmd__auth__", "mcp__auth__");
     Ok(Outcome { text, yes: true })
+}
+
+/// One page for the tool, and one for each command.
+fn man(directory: &Path) -> Result<Outcome, Failure> {
+    let name = directory.display();
+    clap_mangen::generate_to(Cli::command(), directory)
+        .map_err(|error| Failure::Usage(format!("cannot write to {name}: {error}")))?;
+    Ok(Outcome {
+        text: String::new(),
+        yes: true,
+    })
 }
 
 /// The bytes of a file.

@@ -29,12 +29,19 @@ use self::report::Report;
 use self::transcript::{Kind, Request};
 use crate::{Failure, Outcome, read_file, read_stdin, show};
 
-/// Ask an MCP server what clients ask, and say which of them could log in, and why not
+/// Ask an MCP server what clients ask: which log in, and why not
 #[derive(clap::Args)]
 #[command(after_help = "\
+Sends some thirty requests, and no credentials but one made-up token. Exit code:
+0 if every official SDK could log in, 1 if not, 2 if the command is wrong.
+
+Examples:
+  mcp-auth probe https://mcp.example.com/mcp
+  mcp-auth probe https://mcp.example.com/mcp --token < token")]
+#[command(after_long_help = "\
 Sends some thirty requests to the server and to the authorization servers that it names: no
-credentials but one made-up token, no registration, no login. With --token, one token is read from standard input and
-sent to the server alone; nothing of it is ever shown.
+credentials but one made-up token, no registration, no login. With --token, one token is read from
+standard input and sent to the server alone; nothing of it is ever shown.
 
 Exit code: 0 if every official SDK could log in (and, with --token, the token opens what it should
 and no more), 1 if not, 2 if the command is wrong.
@@ -47,13 +54,13 @@ pub(crate) struct Args {
     /// The URL that clients are given
     #[arg(value_hint = ValueHint::Url)]
     url: String,
-    /// Read an access token from standard input, and look at the inside too
+    /// Look inside too, with a token from standard input
     #[arg(long)]
     token: bool,
     /// Write JSON
     #[arg(long)]
     json: bool,
-    /// Trust the certificates of this PEM file, instead of Mozilla's roots
+    /// Trust these certificates (PEM), not Mozilla's
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     ca: Option<PathBuf>,
     /// Seconds for one request

@@ -265,14 +265,6 @@ impl Rows {
     ) {
         let verdict = Verdict::of(token.passes(check, policy, audiences, now));
         let claims = token.unverified_claims();
-        let skew = show::duration(policy.clock_skew);
-        let latest = now.saturating_add(policy.clock_skew);
-        let date = |time: Option<_>| {
-            time.map_or_else(
-                || "absent".to_owned(),
-                |time| format!("{}, {}", show::time(time), show::distance(time, now)),
-            )
-        };
         match check {
             // It has a row already, for all issuers together.
             Check::Issuer => {}
@@ -307,48 +299,10 @@ impl Rows {
                     show::joined(found, "and"),
                 );
             }
-            Check::Expiry => self.push(
-                verdict,
-                "exp",
-                format!(
-                    "after {} (now, less {skew} of clock skew)",
-                    show::time(now.saturating_sub(policy.clock_skew))
-                ),
-                date(Some(claims.expires_at())),
-            ),
-            Check::NotBefore => self.push(
-                verdict,
-                "nbf",
-                format!(
-                    "absent, or by {} (now, and {skew} of clock skew)",
-                    show::time(latest)
-                ),
-                date(claims.not_before()),
-            ),
-            Check::IssuedAt => self.push(
-                verdict,
-                "iat",
-                format!(
-                    "{}by {} (now, and {skew} of clock skew)",
-                    if policy.max_token_lifetime.is_some() {
-                        ""
-                    } else {
-                        "absent, or "
-                    },
-                    show::time(latest)
-                ),
-                date(claims.issued_at()),
-            ),
-            Check::Lifetime => {
-                let Some(max) = policy.max_token_lifetime else {
-                    return;
-                };
-                let found = claims.issued_at().map_or_else(
-                    || "no iat to count from".to_owned(),
-                    |issued_at| show::duration(claims.expires_at().since(issued_at)),
-                );
-                let expected = format!("at most {}", show::duration(max));
-                self.push(verdict, "exp - iat", expected, found);
+            Check::Expiry | Check::NotBefore | Check::IssuedAt | Check::Lifetime => {
+                if let Some((name, expected, found)) = of_time(check, claims, policy, now) {
+                    self.push(verdict, name, expected, found);
+                }
             }
             // Most tokens have none, and nothing is to be said of that.
             Check::Possession if verdict == Verdict::Good => {}
@@ -438,6 +392,54 @@ impl Rows {
                 value(rule.claim.of(claims).as_ref()),
             );
         }
+    }
+}
+
+/// Name, what is expected and what is found, for a check against the clock.
+fn of_time(
+    check: Check,
+    claims: &Claims,
+    policy: &TokenPolicy,
+    now: UnixNanos,
+) -> Option<(&'static str, String, String)> {
+    let skew = show::duration(policy.clock_skew);
+    let earliest = show::time(now.saturating_sub(policy.clock_skew));
+    let latest = show::time(now.saturating_add(policy.clock_skew));
+    let by_latest = format!("by {latest} (now, and {skew} of clock skew)");
+    let date = |time: Option<UnixNanos>| match time {
+        Some(time) => format!("{}, {}", show::time(time), show::distance(time, now)),
+        None => "absent".to_owned(),
+    };
+    match check {
+        Check::Expiry => {
+            let expected = format!("after {earliest} (now, less {skew} of clock skew)");
+            Some(("exp", expected, date(Some(claims.expires_at()))))
+        }
+        Check::NotBefore => {
+            let expected = format!("absent, or {by_latest}");
+            Some(("nbf", expected, date(claims.not_before())))
+        }
+        Check::IssuedAt => {
+            let expected = match policy.max_token_lifetime {
+                Some(_) => by_latest,
+                None => format!("absent, or {by_latest}"),
+            };
+            Some(("iat", expected, date(claims.issued_at())))
+        }
+        Check::Lifetime => {
+            let expected = format!("at most {}", show::duration(policy.max_token_lifetime?));
+            let found = match claims.issued_at() {
+                Some(issued_at) => show::duration(claims.expires_at().since(issued_at)),
+                None => "no iat to count from".to_owned(),
+            };
+            Some(("exp - iat", expected, found))
+        }
+        Check::Issuer
+        | Check::Type
+        | Check::Purpose
+        | Check::Algorithm
+        | Check::Audience
+        | Check::Possession => None,
     }
 }
 

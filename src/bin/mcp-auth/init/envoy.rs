@@ -1,11 +1,22 @@
 //! The folders for one Envoy, by itself or in a container.
 
-use super::values::{Peer, Values, scalar};
-use super::{File, Target, between, filled};
+use super::values::{Peer, Values, peer, scalar};
+use super::{File, Target, between, filled, from};
 use crate::Failure;
 
 const ENVOY: &str = include_str!("../../../../envoy/envoy.yaml");
 const COMPOSE: &str = include_str!("../../../../envoy/docker-compose.yaml");
+const INTROSPECTION: &str = include_str!("../../../../envoy/introspection.yaml");
+
+/// Where the clusters of the templates begin.
+const FIRST_CLUSTER: &str = "    # Only this Envoy";
+/// What a secret from a file needs.
+const NODE: &str = "\
+# Envoy wants both where a secret comes from a file.
+node: { id: mcp, cluster: mcp }
+";
+/// The file of the credentials, beside the configuration and in the container.
+const SECRET: &str = "introspection-secret.yaml";
 
 /// The issuer in the template.
 const ISSUER_ADDRESS: &str = "auth.example.com, port_value: 443";
@@ -23,6 +34,9 @@ pub(crate) fn files(target: Target, values: &Values) -> Result<Vec<File>, Failur
     let mut files = vec![File::new("envoy.yaml", envoy(target, values)?)];
     if target == Target::Compose {
         files.push(File::new("docker-compose.yaml", compose(values)?));
+    }
+    if values.introspection.is_some() {
+        files.push(File::secret(SECRET, secret()?));
     }
     files.push(File::new("README.md", readme(target, values)));
     Ok(files)
@@ -48,46 +62,21 @@ fn envoy(target: Target, values: &Values) -> Result<String, Failure> {
         "                            {\n",
         "                  # The interlock",
     )?;
-    let issuer = between(
-        ENVOY,
-        "    # The filter fetches metadata",
-        "      # Whoever can answer",
-    )?;
-    let server = between(
-        ENVOY,
-        "    # Only this Envoy",
-        "    # The filter fetches metadata",
-    )?;
-    let tls = ENVOY.get(
-        ENVOY
-            .find("      # Whoever can answer")
-            .unwrap_or(ENVOY.len())..,
-    );
-    let tls = tls.unwrap_or_default();
     let json = values.json(target);
     let json: String = json
         .lines()
         .map(|line| format!("{:28}{line}\n", ""))
         .collect();
-    let mut clusters = cluster(issuer, ISSUER_ADDRESS, &values.issuer_peer(), target, tls)?;
-    if let Some(keys) = &values.keys {
-        let renamed = issuer.replace("authorization_server", "authorization_server_keys");
-        let own = cluster(&renamed, ISSUER_ADDRESS, keys, target, tls)?;
-        clusters = format!("{clusters}\n{own}");
+    let mut own_head = header(target);
+    if values.introspection.is_some() {
+        own_head = format!("{own_head}\n{NODE}");
     }
-    let own_server = cluster(
-        server,
-        "mcp-server, port_value: 3000",
-        &values.upstream,
-        target,
-        tls,
-    )?;
     let route = match values.path() {
         "/" => "{ prefix: / }".to_owned(),
         path => format!("{{ path_separated_prefix: {} }}", scalar(path)),
     };
-    let mut swaps = vec![
-        (head, header(target)),
+    let swaps = [
+        (head, own_head),
         (filter, json),
         ("{ path_separated_prefix: /mcp }", route),
         (
@@ -95,10 +84,8 @@ fn envoy(target: Target, values: &Values) -> Result<String, Failure> {
             format!("domains: [{}]", scalar(values.host())),
         ),
         ("port_value: 8443", format!("port_value: {}", port(values))),
-        (server, own_server),
+        (from(ENVOY, FIRST_CLUSTER)?, clusters(target, values)?),
     ];
-    let issuer_and_tls = format!("{issuer}{tls}");
-    swaps.push((issuer_and_tls.as_str(), clusters));
     let text = filled(ENVOY, &swaps)?;
     if is_tls(values) {
         return Ok(text);
@@ -107,30 +94,85 @@ fn envoy(target: Target, values: &Values) -> Result<String, Failure> {
     filled(&text, &[(&secured, "        - ".to_owned())])
 }
 
+/// The clusters of the MCP server, of the issuer, of its keys, and of its introspection endpoint.
+fn clusters(target: Target, values: &Values) -> Result<String, Failure> {
+    let server = between(ENVOY, FIRST_CLUSTER, "    # The filter fetches metadata")?;
+    let issuer = between(
+        ENVOY,
+        "    # The filter fetches metadata",
+        "      # Whoever can answer",
+    )?;
+    let server_address = "mcp-server, port_value: 3000";
+    let mut text = cluster(server, server_address, &values.upstream, target)?;
+    text.push_str(&cluster(
+        issuer,
+        ISSUER_ADDRESS,
+        &values.issuer_peer(),
+        target,
+    )?);
+    if let Some(keys) = &values.keys {
+        let renamed = issuer.replace("authorization_server", "authorization_server_keys");
+        let own = cluster(&renamed, ISSUER_ADDRESS, keys, target)?;
+        text = format!("{text}\n{own}");
+    }
+    if let Some(endpoint) = &values.introspection {
+        let own = from(INTROSPECTION, "    # The filter asks about tokens here")?;
+        let own = filled(own, &[(ISSUER_ADDRESS, address(&peer(endpoint), target))])?;
+        text = format!("{text}\n{}", with_tls_or_not(&own, peer(endpoint).tls)?);
+    }
+    Ok(text)
+}
+
+/// The cluster of introspection, whose options are not of TLS alone.
+fn with_tls_or_not(cluster: &str, tls: bool) -> Result<String, Failure> {
+    if tls {
+        return Ok(cluster.to_owned());
+    }
+    let options = "      typed_extension_protocol_options:";
+    let socket = between(cluster, "      # Whoever can answer", options)?;
+    let names = between(
+        cluster,
+        "          upstream_http_protocol_options:",
+        "          explicit_http_config:",
+    )?;
+    filled(cluster, &[(socket, String::new()), (names, String::new())])
+}
+
 /// A cluster of the template with another address, and TLS or not.
-fn cluster(
-    template: &str,
-    old: &str,
-    peer: &Peer,
-    target: Target,
-    tls: &str,
-) -> Result<String, Failure> {
+fn cluster(template: &str, old: &str, peer: &Peer, target: Target) -> Result<String, Failure> {
+    let text = filled(template, &[(old, address(peer, target))])?;
+    if !peer.tls {
+        return Ok(text);
+    }
+    let tls = from(ENVOY, "      # Whoever can answer")?;
+    // Between two clusters is an empty line.
+    Ok(match text.strip_suffix("\n\n") {
+        Some(text) => format!("{text}\n{tls}\n"),
+        None => format!("{text}{tls}"),
+    })
+}
+
+/// Where a server is, seen from Envoy.
+fn address(peer: &Peer, target: Target) -> String {
     let is_here = peer.host == "localhost" || peer.host == "::1" || peer.host.starts_with("127.");
     let host = if target == Target::Compose && is_here {
         HOST
     } else {
         &peer.host
     };
-    let new = format!("{}, port_value: {}", scalar(host), peer.port);
-    let text = filled(template, &[(old, new)])?;
-    if !peer.tls {
-        return Ok(text);
-    }
-    // Between two clusters is an empty line.
-    Ok(match text.strip_suffix("\n\n") {
-        Some(text) => format!("{text}\n{tls}\n"),
-        None => format!("{text}{tls}"),
-    })
+    format!("{}, port_value: {}", scalar(host), peer.port)
+}
+
+/// The file of the credentials, as the example has it, without any.
+fn secret() -> Result<String, Failure> {
+    let example = between(INTROSPECTION, "#   resources:", "\n#\n")?;
+    let lines = example.lines().filter_map(|line| line.strip_prefix("#   "));
+    let text: Vec<&str> = lines.collect();
+    let own = [(
+        "bWNwLXNlcnZlcjpTRUNSRVQ=",
+        "BASE64-OF-CLIENT:SECRET".to_owned(),
+    )];
+    Ok(format!("{}\n", filled(&text.join("\n"), &own)?))
 }
 
 fn header(target: Target) -> String {
@@ -181,6 +223,9 @@ fn compose(values: &Values) -> Result<String, Failure> {
     if is_tls(values) {
         volumes.push_str("\n      - ./tls:/etc/envoy/tls:ro");
     }
+    if values.introspection.is_some() {
+        volumes.push_str(&format!("\n      - ./{SECRET}:/etc/envoy/{SECRET}:ro"));
+    }
     let text = filled(
         service,
         &[
@@ -216,13 +261,22 @@ fn readme(target: Target, values: &Values) -> String {
             ", and certificate and key of {host} to `/etc/envoy/tls/server.crt` and `server.key`"
         ),
     };
+    let credentials = match (&values.introspection, target) {
+        (None, _) => String::new(),
+        (Some(_), Target::Compose) => format!(
+            " Write the credentials of the\n   filter's own client at the issuer in `{SECRET}`, readable for user 101 alone."
+        ),
+        (Some(_), _) => format!(
+            " Write the credentials of the\n   filter's own client at the issuer in `{SECRET}`, and put it to `/etc/envoy/`."
+        ),
+    };
     let start = if target == Target::Compose {
         "docker compose up"
     } else {
         "envoy --mode validate --config-path envoy.yaml && envoy --config-path envoy.yaml"
     };
     format!(
-        "# {resource}\n\n1. {module}{certificate}. Keep everybody but this Envoy from the MCP server at\n   `{}:{}`: whoever else reaches it is not asked for a token.\n2. Start it:\n\n   ```sh\n   {start}\n   ```\n\n3. See whether clients can log in:\n\n   ```sh\n   mcp-auth probe {resource}\n   ```\n\n`config.json` is the filter's configuration by itself, for `mcp-auth check` and `mcp-auth explain`; Envoy reads\nthe one in `envoy.yaml`.\n",
+        "# {resource}\n\n1. {module}{certificate}.{credentials} Keep everybody but this Envoy from the MCP server at\n   `{}:{}`: whoever else reaches it is not asked for a token.\n2. Start it:\n\n   ```sh\n   {start}\n   ```\n\n3. See whether clients can log in:\n\n   ```sh\n   mcp-auth probe {resource}\n   ```\n\n`config.json` is the filter's configuration by itself, for `mcp-auth check` and `mcp-auth explain`; Envoy reads\nthe one in `envoy.yaml`.\n",
         values.upstream.host, values.upstream.port
     )
 }

@@ -71,6 +71,11 @@ fn possible(values: &Values) -> Result<(), Failure> {
     if !values.issuer_peer().tls || values.keys.as_ref().is_some_and(|keys| !keys.tls) {
         return wrong("--issuer: https is needed in a cluster");
     }
+    if values.introspection.is_some() {
+        return wrong(
+            "--introspection: init writes it for envoy and compose; see docs/introspection.md",
+        );
+    }
     if values.upstream.tls {
         return wrong("--upstream: a Service without TLS, NAME.NAMESPACE.svc.cluster.local:PORT");
     }

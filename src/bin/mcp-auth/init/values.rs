@@ -29,6 +29,8 @@ pub(crate) struct Values {
     pub(crate) upstream: Peer,
     /// Of the issuer's keys, if these are on another host than its metadata.
     pub(crate) keys: Option<Peer>,
+    /// Where the issuer is asked about tokens.
+    pub(crate) introspection: Option<HttpUrl>,
     pub(crate) module: Option<Module>,
     pub(crate) module_url: Option<HttpUrl>,
 }
@@ -39,6 +41,11 @@ impl Values {
             HttpUrl::parse_identifier(text)
                 .map_err(|error| Failure::Usage(format!("{option} is not {}", error.expected())))
         };
+        let introspection = args.introspection.as_deref().map(|text| {
+            HttpUrl::parse_location(text).map_err(|error| {
+                Failure::Usage(format!("--introspection is not {}", error.expected()))
+            })
+        });
         let module_url = args.module_url.as_deref();
         let module = args.module.as_deref().map(read_file).transpose()?;
         Ok(Self {
@@ -47,6 +54,7 @@ impl Values {
             scopes: args.scope.clone(),
             upstream: upstream(&args.upstream)?,
             keys: None,
+            introspection: introspection.transpose()?,
             module: module.map(|bytes| Module {
                 sha256: hex(&Sha256::digest(&bytes)),
                 bytes,
@@ -83,6 +91,10 @@ impl Values {
             ("cluster", json!(cluster)),
         ];
         issuer.extend(self.keys.as_ref().map(|_| ("jwks_cluster", json!(keys))));
+        issuer.extend(self.introspection.as_ref().map(|endpoint| {
+            let asked = json!({"cluster": "introspection", "endpoint": endpoint.as_str()});
+            ("introspection", asked)
+        }));
         let mut resource = vec![("resource", json!(self.resource.as_str()))];
         if !self.scopes.is_empty() {
             resource.push(("scopes", json!(self.scopes)));
@@ -151,11 +163,17 @@ impl Values {
 }
 
 fn compact(value: &Value) -> String {
-    let Value::Array(all) = value else {
-        return value.to_string();
-    };
-    let all: Vec<String> = all.iter().map(Value::to_string).collect();
-    format!("[{}]", all.join(", "))
+    match value {
+        Value::Array(all) => {
+            let all: Vec<String> = all.iter().map(Value::to_string).collect();
+            format!("[{}]", all.join(", "))
+        }
+        Value::Object(all) => {
+            let all = all.iter().map(|(name, value)| format!("{name:?}: {value}"));
+            format!("{{ {} }}", all.collect::<Vec<_>>().join(", "))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
+    }
 }
 
 /// A text in YAML, quoted where it may mean something.

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::ValueHint;
 use mcp_auth_filter::config::{Config, Issuer};
+use mcp_auth_filter::introspection::Tokens;
 use mcp_auth_filter::keys::KeySource;
 use mcp_auth_filter::resource::host::Authority;
 use mcp_auth_filter::resource::{Resource, Route};
@@ -21,8 +22,11 @@ use crate::{Failure, now, read_file};
 
 /// Print a token that is right for a resource, or wrong in one way
 #[derive(clap::Args)]
+#[command(override_usage = "mcp-auth issue token --keys <FILE> --config <FILE> --resource <URL>")]
 #[command(after_help = "\
-The claims are those that the configuration asks for: iss, aud, exp, typ, scopes, required claims.
+The claims are those that the configuration asks for: iss, aud, exp, typ, scopes
+and required claims. WRONG is audience, issuer, expired, not-yet-valid,
+no-expiry, scope, claims, signature, key, unsigned or type.
 
 Example:
   mcp-auth issue token --keys keys.json --config config.json \\
@@ -37,7 +41,7 @@ pub(crate) struct Args {
     /// The URL of the resource, without variables
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     resource: String,
-    /// A scope, in place of those that every request needs; may be repeated
+    /// A scope, not those of the resource; may be repeated
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
     /// Who calls
@@ -47,7 +51,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     lifetime: u64,
     /// What is wrong with it
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, hide_possible_values = true)]
     wrong: Option<Wrong>,
 }
 
@@ -58,6 +62,11 @@ pub(super) fn issue(args: &Args) -> Result<String, Failure> {
         .map_err(|error| Failure::Invalid(error.to_string()))?;
     let (resource, bindings) = resource(&config, &args.resource)?;
     let issuer = issuer(&config, resource, &key)?;
+    if is_asked_about_all(issuer) {
+        return Err(Failure::Usage(
+            "--resource: its issuer is asked about every token, and knows none but its own: no token that is made here can be good".to_owned(),
+        ));
+    }
     let claims = claims(args, issuer, resource, &bindings);
     let typ = match args.wrong {
         Some(Wrong::Type) => "logout+jwt".to_owned(),
@@ -121,6 +130,16 @@ fn issuer<'a>(config: &'a Config, resource: &Resource, key: &Key) -> Result<&'a 
     )))
 }
 
+/// No token is good that the issuer itself does not know (RFC 7662).
+fn is_asked_about_all(issuer: &Issuer) -> bool {
+    let has_keys = match &issuer.keys {
+        KeySource::Inline(keys) => !keys.keys().is_empty(),
+        KeySource::Remote(_) => true,
+    };
+    let asked = issuer.introspection.as_ref();
+    asked.is_some_and(|asked| asked.tokens == Tokens::All || !has_keys)
+}
+
 fn typ(accepted: &[TokenType]) -> String {
     let mut named = accepted.iter().filter_map(|one| match one {
         TokenType::Named(name) => Some(name.clone()),
@@ -136,54 +155,26 @@ fn claims(
     bindings: &Bindings,
 ) -> Map<String, Value> {
     let wrong = |one| args.wrong == Some(one);
-    let now = Duration::from_secs(now().as_secs());
-    let skew = issuer
-        .policy
-        .clock_skew
-        .saturating_add(Duration::from_secs(60));
-    let lifetime = Duration::from_secs(args.lifetime);
-    let lifetime = lifetime.min(issuer.policy.max_token_lifetime.unwrap_or(lifetime));
-    let (begins, ends) = if wrong(Wrong::Expired) {
-        let ended = now.saturating_sub(skew);
-        (ended.saturating_sub(lifetime), ended)
-    } else {
-        (now, now.saturating_add(lifetime))
-    };
-    let audience = issuer
-        .audiences
-        .as_ref()
-        .and_then(|all| all.first().cloned());
-    let audience = audience.unwrap_or_else(|| resource.identifier.render(bindings).into_owned());
-    let mut claims = Map::new();
+    let elsewhere = "https://wrong.example.com";
+    let mut claims = times(args, issuer);
     let mut set = |name: &str, value: Value| claims.insert(name.to_owned(), value);
     set("sub", json!(args.subject));
     set("client_id", json!("mcp-auth-issue"));
-    set("iat", json!(begins.as_secs()));
-    if !wrong(Wrong::NoExpiry) {
-        set("exp", json!(ends.as_secs()));
-    }
-    if wrong(Wrong::NotYetValid) {
-        let later = now.saturating_add(skew);
-        set("nbf", json!(later.as_secs()));
-        set("exp", json!(later.saturating_add(lifetime).as_secs()));
-    }
-    let elsewhere = "https://wrong.example.com";
+    let own = &issuer.policy.issuer;
     set(
         "iss",
-        json!(if wrong(Wrong::Issuer) {
-            elsewhere
-        } else {
-            &issuer.policy.issuer
-        }),
+        json!(if wrong(Wrong::Issuer) { elsewhere } else { own }),
     );
-    set(
-        "aud",
-        json!(if wrong(Wrong::Audience) {
-            elsewhere
-        } else {
-            &audience
-        }),
-    );
+    let audience = issuer.audiences.as_ref().and_then(|all| all.first());
+    let audience = audience
+        .cloned()
+        .unwrap_or_else(|| resource.identifier.render(bindings).into_owned());
+    let audience = if wrong(Wrong::Audience) {
+        elsewhere
+    } else {
+        &audience
+    };
+    set("aud", json!(audience));
     if !wrong(Wrong::Scope) {
         let scopes = if args.scope.is_empty() {
             &resource.scopes
@@ -194,12 +185,38 @@ fn claims(
     }
     if !wrong(Wrong::Claims) {
         for rule in &resource.require_claims {
-            let value = rule
-                .values
-                .first()
-                .map(|value| value.render(bindings).into_owned());
+            let value = rule.values.first();
+            let value = value.map(|value| value.render(bindings).into_owned());
             insert(&mut claims, &rule.claim.to_string(), json!(value));
         }
+    }
+    claims
+}
+
+/// `iat`, `exp`, and `nbf` where that is what is wrong.
+fn times(args: &Args, issuer: &Issuer) -> Map<String, Value> {
+    let now = Duration::from_secs(now().as_secs());
+    // Beyond what the filter forgives.
+    let skew = issuer
+        .policy
+        .clock_skew
+        .saturating_add(Duration::from_secs(60));
+    let lifetime = Duration::from_secs(args.lifetime);
+    let lifetime = lifetime.min(issuer.policy.max_token_lifetime.unwrap_or(lifetime));
+    let begins = match args.wrong {
+        Some(Wrong::Expired) => now.saturating_sub(skew).saturating_sub(lifetime),
+        Some(Wrong::NotYetValid) => now.saturating_add(skew),
+        Some(_) | None => now,
+    };
+    let mut claims = Map::new();
+    let mut set =
+        |name: &str, time: Duration| claims.insert(name.to_owned(), json!(time.as_secs()));
+    set("iat", begins.min(now));
+    if args.wrong == Some(Wrong::NotYetValid) {
+        set("nbf", begins);
+    }
+    if args.wrong != Some(Wrong::NoExpiry) {
+        set("exp", begins.saturating_add(lifetime));
     }
     claims
 }

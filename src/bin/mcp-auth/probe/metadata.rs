@@ -191,10 +191,30 @@ pub(crate) fn documents_in_use(transcript: &Transcript) -> Vec<Url> {
         .map(|one| one.url)
         .into_iter()
         .collect();
-    if let Some(issuer) = issuers_named(transcript).first()
-        && let Some(document) = of_issuer(transcript, issuer)
-    {
+    if let Some(document) = of_issuer_in_use(transcript) {
         push(&mut found, document.url);
     }
     found
+}
+
+/// The endpoints of the issuer that a client in a browser posts to.
+pub(crate) fn endpoints_of_pages(transcript: &Transcript) -> Vec<Url> {
+    let mut found = Vec::new();
+    let Some(document) = of_issuer_in_use(transcript) else {
+        return found;
+    };
+    for name in ["token_endpoint", "registration_endpoint"] {
+        let url = document
+            .text(name)
+            .and_then(|text| text.parse::<Url>().ok());
+        url.filter(|url| matches!(url.scheme(), "http" | "https"))
+            .into_iter()
+            .for_each(|url| push(&mut found, url));
+    }
+    found
+}
+
+/// The metadata of the issuer that clients take: the first.
+fn of_issuer_in_use(transcript: &Transcript) -> Option<Document<'_>> {
+    of_issuer(transcript, issuers_named(transcript).first()?)
 }

@@ -130,6 +130,9 @@ impl<'a> Recorder<'a> {
         for url in metadata::documents_in_use(&self.transcript) {
             self.send(preflight(&url, "GET", "mcp-protocol-version"));
         }
+        for url in metadata::endpoints_of_pages(&self.transcript) {
+            self.send(preflight(&url, "POST", "content-type"));
+        }
     }
 
     /// As a browser gets it, with the header that the SDKs add.

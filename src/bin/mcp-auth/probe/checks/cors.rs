@@ -1,38 +1,54 @@
 //! What a browser lets a client see: the web Inspector and clients in web pages need it.
 
 use super::Check;
-use crate::probe::metadata::documents_in_use;
+use crate::probe::metadata::{documents_in_use, endpoints_of_pages};
 use crate::probe::transcript::{Answer, BROWSER_ORIGIN, Kind, Transcript};
 
 const WHO: &str = "clients in a browser: the web Inspector, and web pages";
 
 pub(super) fn all(transcript: &Transcript) -> Vec<Check> {
+    let of_server = "answer OPTIONS with 204 before tokens are checked; send access-control-allow-origin with every answer, access-control-expose-headers: WWW-Authenticate, Mcp-Session-Id with those of the endpoint";
+    let of_issuer = "let the authorization server allow other origins at these endpoints (CORS); some do so for the origins of known clients alone";
     let mut checks = vec![
-        Check::pass(
+        check(
             "cors-preflight",
             "a preflight passes without a token, and allows the headers of MCP",
-            found(preflight(transcript)),
+            preflight(transcript),
+            of_server,
         ),
-        Check::pass(
+        check(
             "cors-challenge",
             "the 401 may be read, its WWW-Authenticate too",
-            found(refusal(transcript)),
+            refusal(transcript),
+            of_server,
         ),
-        Check::pass(
+        check(
             "cors-metadata",
             "the metadata documents may be read",
-            found(documents(transcript).or_else(|| second_try(transcript))),
+            documents(transcript).or_else(|| second_try(transcript)),
+            of_server,
         ),
     ];
-    let of_documents = documents(transcript).or_else(|| second_try(transcript));
-    let faults = [preflight(transcript), refusal(transcript), of_documents];
-    for (check, fault) in checks.iter_mut().zip(faults) {
-        if fault.is_some() {
-            let mend = "answer OPTIONS with 204 before tokens are checked; send access-control-allow-origin with every answer, access-control-expose-headers: WWW-Authenticate, Mcp-Session-Id with those of the endpoint";
-            *check = check.clone().notes(WHO, mend);
-        }
+    if !endpoints_of_pages(transcript).is_empty() {
+        checks.push(check(
+            "cors-issuer",
+            "a page may ask for tokens, and register",
+            endpoints(transcript),
+            of_issuer,
+        ));
     }
     checks
+}
+
+fn check(name: &'static str, expected: &'static str, fault: Option<String>, mend: &str) -> Check {
+    let is_wrong = fault.is_some();
+    let found = fault.unwrap_or_else(|| format!("so it is for {BROWSER_ORIGIN}"));
+    let check = Check::pass(name, expected, found);
+    if is_wrong {
+        check.notes(WHO, mend)
+    } else {
+        check
+    }
 }
 
 /// Why a browser keeps a login from going through, if it does.
@@ -40,10 +56,6 @@ pub(crate) fn blocks(transcript: &Transcript) -> Option<String> {
     preflight(transcript)
         .or_else(|| refusal(transcript))
         .or_else(|| documents(transcript))
-}
-
-fn found(fault: Option<String>) -> String {
-    fault.unwrap_or_else(|| format!("so it is for {BROWSER_ORIGIN}"))
 }
 
 fn allows_origin(answer: &Answer) -> bool {
@@ -106,6 +118,16 @@ fn documents(transcript: &Transcript) -> Option<String> {
     documents_in_use(transcript).iter().find_map(|url| {
         let answer = transcript.settled(Kind::Document, url)?;
         (!allows_origin(answer)).then(|| format!("{url} lacks access-control-allow-origin"))
+    })
+}
+
+/// An endpoint of the issuer whose preflight fails. Tokens are asked for without one, but a server
+/// that knows of pages answers it.
+fn endpoints(transcript: &Transcript) -> Option<String> {
+    endpoints_of_pages(transcript).iter().find_map(|url| {
+        let answer = transcript.answer(Kind::Preflight, url)?;
+        let passes = answer.is_success() && allows_origin(answer);
+        (!passes).then(|| format!("a preflight of {url} does not allow the origin"))
     })
 }
 
