@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import tool
+from support import http1, tool
 from support.broken_challenges import ALL, CHANGES, FAILS, OUTCOMES, READ, WORKS
 from support.clients import SDKS
 from support.mcp_server import McpServer
 from support.relay import Relay
 from support.stack import Stack
+from support.waiting import until
 
 NAMES = ("Python SDK", "TypeScript SDK", "TypeScript SDK 1", "Rust SDK")
 """The tool's names of SDKS."""
@@ -35,6 +36,8 @@ def stack(relay: Relay, wasm: Path, tmp_path_factory: pytest.TempPathFactory) ->
         resource={"scopes_supported": ["mcp:read", "mcp:write"]},
     ) as running:
         relay.forward_to = running.envoy.port
+        token = running.authorization.token(running.url)
+        until(lambda: http1.get(running.envoy.port, "/mcp", token).status != 503, "first keys")
         yield running
 
 
@@ -46,7 +49,7 @@ def unchanged(relay: Relay) -> Iterator[None]:
 
 def test_behind_the_filter_everybody_logs_in(stack: Stack) -> None:
     report = tool.probe(stack.url, stack.authorization.token(stack.url))
-    assert tool.marked(report, "fail") == []
+    assert tool.marked(report, "fail") == [], report["checks"]
     # The first is of the server behind the filter, the rest of oidc-provider: no page may register there.
     assert tool.marked(report, "note") == ["json-404", "offline-access", "cors-issuer"]
     assert report["good"]

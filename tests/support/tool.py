@@ -33,7 +33,7 @@ def run(*arguments: str | Path, given: str = "") -> subprocess.CompletedProcess[
 def probe(url: str, token: str | None = None) -> dict[str, Any]:
     """The report on a server; `good` agrees with the exit code."""
     with_token = [] if token is None else ["--token"]
-    done = run("probe", url, "--json", *with_token, given=token or "")
+    done = run("probe", url, "--json", "--timeout", "60", *with_token, given=token or "")
     assert done.stderr == ""
     report = json.loads(done.stdout)
     assert done.returncode == (0 if report["good"] else 1)
