@@ -107,7 +107,10 @@ def test_a_container_finds_servers_of_this_machine(tmp_path: Path) -> None:
         tmp_path, "compose", resource="http://localhost:9090/mcp",
         issuer="http://localhost:4444", upstream="127.0.0.1:3000",
     )  # fmt: skip
-    assert (folder / "envoy.yaml").read_text().count("address: host.docker.internal") == 2
+    written = (folder / "envoy.yaml").read_text()
+    assert written.count("address: host.docker.internal") == 2
+    # The name is in the container's list of hosts: no resolver has to answer for IPv6 first.
+    assert written.count("dns_lookup_family: V4_PREFERRED") == 2
     compose = yaml.safe_load((folder / "docker-compose.yaml").read_text())
     (service,) = compose["services"].values()
     assert service["ports"] == ["127.0.0.1:9090:9090"]

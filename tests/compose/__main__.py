@@ -10,12 +10,15 @@ from pathlib import Path
 
 from . import images, scenarios
 from .engine import Engine, EngineFailed
+from .written import written_by_init
+
+ALL = scenarios.ALL | {"written-by-init": written_by_init}
 
 
 def main(names: list[str]) -> int:
-    unknown = [name for name in names if name not in scenarios.ALL]
+    unknown = [name for name in names if name not in ALL]
     if unknown:
-        print(f"compose: no scenario {unknown[0]!r}; there are {', '.join(scenarios.ALL)}")
+        print(f"compose: no scenario {unknown[0]!r}; there are {', '.join(ALL)}")
         return 2
     own = bool(os.environ.get("OWN_ENGINE"))
     parts = Path(os.environ.get("COMPOSE_PARTS", "."))
@@ -36,8 +39,8 @@ def main(names: list[str]) -> int:
                 Path(os.environ["COMPOSE_HYDRA"]),
                 lambda text: print(f"compose: {text}", flush=True),
             )
-        for name in names or scenarios.ALL:
-            scenario = scenarios.ALL[name]
+        for name in names or ALL:
+            scenario = ALL[name]
             print(f"\n{name}: {scenario.__doc__}", flush=True)
             began = time.monotonic()
             with tempfile.TemporaryDirectory(prefix="mcp-auth-compose-") as directory:
@@ -55,7 +58,7 @@ def main(names: list[str]) -> int:
                         raise
                 else:
                     print(f"  passed in {time.monotonic() - began:.0f} s", flush=True)
-    passed = len(names or scenarios.ALL) - failed
+    passed = len(names or ALL) - failed
     print(f"\ncompose: {time.monotonic() - started:.0f} s")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0

@@ -36,12 +36,13 @@ class Deployment:
         overlay: Json | None = None,
         edit_envoy: Callable[[str], str] | None = None,
         services: Iterable[str] = (),
+        compose_file: Path = paths.REPOSITORY / "envoy" / "docker-compose.yaml",
+        project: str = PROJECT,
     ) -> None:
         """`edit_envoy` gives another Envoy configuration; only `services` are started, if named."""
         self.engine = engine
         self.directory = directory
-        shipped = paths.REPOSITORY / "envoy" / "docker-compose.yaml"
-        files = [shipped]
+        files = [compose_file]
         self.envoy_file = directory / "envoy.yaml"
         overlay = overlay or {}
         if edit_envoy is not None:
@@ -55,7 +56,7 @@ class Deployment:
             files.append(extra)
         self._compose = [
             *engine.compose(),
-            f"--project-name={PROJECT}",
+            f"--project-name={project}",
             *(f"--file={file}" for file in files),
         ]
         try:

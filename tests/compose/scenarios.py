@@ -50,7 +50,7 @@ class Stage:
             try:
                 yield deployment
             except BaseException:
-                self.last_logs = deployment.logs("envoy")
+                self.last_logs = self.last_logs or deployment.logs("envoy")
                 raise
 
 

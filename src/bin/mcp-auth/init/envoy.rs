@@ -117,7 +117,7 @@ fn clusters(target: Target, values: &Values) -> Result<String, Failure> {
     }
     if let Some(endpoint) = &values.introspection {
         let own = from(INTROSPECTION, "    # The filter asks about tokens here")?;
-        let own = filled(own, &[(ISSUER_ADDRESS, address(&peer(endpoint), target))])?;
+        let own = addressed(own, ISSUER_ADDRESS, &peer(endpoint), target)?;
         text = format!("{text}\n{}", with_tls_or_not(&own, peer(endpoint).tls)?);
     }
     Ok(text)
@@ -140,7 +140,7 @@ fn with_tls_or_not(cluster: &str, tls: bool) -> Result<String, Failure> {
 
 /// A cluster of the template with another address, and TLS or not.
 fn cluster(template: &str, old: &str, peer: &Peer, target: Target) -> Result<String, Failure> {
-    let text = filled(template, &[(old, address(peer, target))])?;
+    let text = addressed(template, old, peer, target)?;
     if !peer.tls {
         return Ok(text);
     }
@@ -152,15 +152,20 @@ fn cluster(template: &str, old: &str, peer: &Peer, target: Target) -> Result<Str
     })
 }
 
-/// Where a server is, seen from Envoy.
-fn address(peer: &Peer, target: Target) -> String {
+/// A cluster of the template with the address of a server, as it is called from where Envoy is.
+fn addressed(template: &str, old: &str, peer: &Peer, target: Target) -> Result<String, Failure> {
     let is_here = peer.host == "localhost" || peer.host == "::1" || peer.host.starts_with("127.");
-    let host = if target == Target::Compose && is_here {
-        HOST
-    } else {
-        &peer.host
-    };
-    format!("{}, port_value: {}", scalar(host), peer.port)
+    if target != Target::Compose || !is_here {
+        let new = format!("{}, port_value: {}", scalar(&peer.host), peer.port);
+        return filled(template, &[(old, new)]);
+    }
+    // Asked for IPv6 first, a resolver that nobody answers would keep Envoy waiting.
+    let family = "      type: STRICT_DNS\n      # The container has this name in its own list, for IPv4.\n      dns_lookup_family: V4_PREFERRED\n";
+    let swaps = [
+        (old, format!("{HOST}, port_value: {}", peer.port)),
+        ("      type: STRICT_DNS\n", family.to_owned()),
+    ];
+    filled(template, &swaps)
 }
 
 /// The file of the credentials, as the example has it, without any.
