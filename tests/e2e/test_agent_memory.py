@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from mcp.shared.auth import OAuthClientInformationFull
 from mcp.shared.exceptions import MCPError
-from support import http1, paths
+from support import http1, paths, tool
 from support.authorization import AuthorizationServer
 from support.bootstrap import Listener
 from support.envoy import Envoy
@@ -112,6 +112,10 @@ def test_without_the_filter_anybody_gets_to_it(memory_server: int) -> None:
             return [tool.name for tool in (await connected.client.list_tools()).tools]
 
     assert "get_working_memory" in asyncio.run(asyncio.wait_for(work(), 120))
+    report = tool.probe(f"http://{host}/mcp")
+    # The second: a stream of the server's messages, to everybody.
+    assert tool.marked(report, "fail") == ["open", "get-and-head", "metadata"]
+    assert set(tool.verdicts(report).values()) == {"open"}
 
 
 def test_with_it_a_memory_is_written_and_read_back(
@@ -139,6 +143,9 @@ def test_with_it_a_memory_is_written_and_read_back(
             answer = http1.request(envoy.port, "GET", path, host=f"127.0.0.1:{port}")
             assert answer.status == 401
             assert answer.header("www-authenticate")
+        report = tool.probe(url)
+        assert tool.marked(report, "fail") == []
+        assert set(tool.verdicts(report).values()) == {"logs in"}
 
         registered = {**KNOWN, "issuer": auth.issuer}
         login = Login(client=OAuthClientInformationFull.model_validate(registered))
