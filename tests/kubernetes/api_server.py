@@ -153,6 +153,9 @@ class ApiServer:
         assert status == 200, answer
         return answer
 
+    def has(self, one: Json) -> bool:
+        return self._ask("GET", self._path(one))[0] == 200
+
     def list(self, path: str) -> list[Json]:
         status, answer, _ = self._ask("GET", path)
         assert status == 200, answer

@@ -25,6 +25,7 @@ ISSUER = "https://auth.example.com"
 RESOURCE = f"https://{HOST}/mcp"
 METADATA = "/.well-known/oauth-protected-resource/mcp"
 MODULE_PATH = "/mcp_auth_filter-0.1.0.wasm"
+NEW_MODULE_PATH, COPY_PATH = "/mcp_auth_filter-0.2.0.wasm", "/copy.wasm"
 
 # A gateway listens at all addresses on 443, too; the more specific one goes first.
 UPSTREAM, AUTHORIZATION_SERVER, ARTIFACTS = ("127.0.0.1", 3000), ("127.0.0.2", 443), ("127.0.0.3", 443)  # fmt: skip
@@ -137,7 +138,9 @@ class Stage:
             self.authorization_server = stack.enter_context(
                 Switch(AUTHORIZATION_SERVER, self.keys.port)
             )
-            content = {MODULE_PATH: module.read_bytes(), "/other.wasm": _OTHER_MODULE}
+            old, new = module.read_bytes(), module.read_bytes() + _CUSTOM_SECTION
+            self.new_sha256 = hashlib.sha256(new).hexdigest()
+            content = {MODULE_PATH: old, COPY_PATH: old, NEW_MODULE_PATH: new}
             self.artifacts = stack.enter_context(Artifacts(artifacts, content))
             self._stack = stack.pop_all()
 
@@ -190,5 +193,5 @@ class Stage:
         self._stack.close()
 
 
-# An empty module: valid, and no filter.
-_OTHER_MODULE = b"\0asm\1\0\0\0"
+# Makes another module of one, which does the same.
+_CUSTOM_SECTION = b"\0\x05\x04next"

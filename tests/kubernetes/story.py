@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import threading
+from collections import Counter
+from typing import Any, Self
 
 import httpx2
 import pytest
 from control_plane import INTERVAL, PATIENCE, ControlPlane
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
-from stage import HOST, ISSUER, METADATA, RESOURCE, Stage
+from stage import COPY_PATH, HOST, ISSUER, METADATA, NEW_MODULE_PATH, RESOURCE, Stage
 from support import http1, tokens
 from support.mcp_client import LEGACY, MODERN
 from support.recorder import new_test_id
@@ -97,7 +99,7 @@ class Story:
     def test_without_a_module_the_gateway_closes(
         self, stage: Stage, plane: ControlPlane, module: dict[str, str]
     ) -> None:
-        """Also where a good one was before. The earlier object mends it."""
+        """Also where a good one was before. A copy of the module mends it, and so does the earlier object."""
         objects = plane.objects.copy()
         plane.set_module(objects, **module)
         plane.apply(objects)
@@ -108,6 +110,32 @@ class Story:
             interval=INTERVAL,
         )
         assert_closed(stage)
+        copy = f"https://artifacts.example.com{COPY_PATH}"
+        plane.set_module(objects, url=copy, sha256=stage.sha256)
+        plane.apply(objects)
+        plane.wait_for(200, stage.bearer())
+        plane.serves()
+
+    def test_a_new_module_beside_the_old_one_is_rolled_out(
+        self, stage: Stage, plane: ControlPlane
+    ) -> None:
+        """As docs/operations.md says; under traffic, of which nothing is refused or lost."""
+        objects = plane.objects.copy()
+        url = f"https://artifacts.example.com{NEW_MODULE_PATH}"
+        plane.set_module(objects, url=url, sha256=stage.new_sha256)
+        plane.configure(objects, _new_name)
+        with Traffic(stage) as traffic:
+            plane.apply(objects)
+            until(
+                lambda: stage.request("GET", METADATA).json().get("resource_name") == "new",
+                "the new module",
+                timeout=PATIENCE,
+                interval=INTERVAL,
+            )
+            seen = len(traffic.answers)
+            until(lambda: len(traffic.answers) > seen + 20, "traffic", timeout=PATIENCE)
+        assert Counter(traffic.answers) == {200: len(traffic.answers)}
+        assert NEW_MODULE_PATH in stage.artifacts.asked
         plane.serves()
 
     def test_without_the_filter_the_interlock_closes(
@@ -151,6 +179,30 @@ class Story:
         plane.serves()
 
 
+class Traffic:
+    """Requests with a token, one after the other, each on a connection of its own."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._ends = threading.Event()
+        self.answers: list[int] = []
+        """0: a connection without an answer."""
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        headers = self._stage.bearer()
+        while not self._ends.wait(0.02):
+            self.answers.append(self._stage.status("/mcp", headers))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self._thread.join()
+
+
 def assert_closed(stage: Stage) -> None:
     """Nothing passes, with a token and without."""
     for path in ("/mcp", "/mcp/x", METADATA, "/"):
@@ -179,6 +231,10 @@ async def _work(stage: Stage, mode: str) -> tuple[set[str], Json]:
 
 def _other_scope(configuration: Json) -> None:
     configuration["resources"][0]["scopes"] = ["other"]
+
+
+def _new_name(configuration: Json) -> None:
+    configuration["resources"][0]["name"] = "new"
 
 
 def _other_timing(configuration: Json) -> None:
