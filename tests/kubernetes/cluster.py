@@ -87,6 +87,9 @@ class EnvoyGateway(envoy_gateway.Shipped):
             "kind": "EnvoyGateway",
             **CONTROLLER,
             "provider": {"type": "Kubernetes", "kubernetes": kubernetes},
+            # Envoy's own ports, 19000 and 19001, were free for it in a pod of its own.
+            "admin": {"address": {"host": "127.0.0.1", "port": 19100}},
+            "telemetry": {"metrics": {"prometheus": {"disable": True}}},
             **values["config"]["envoyGateway"],
         }
         self._file = directory / "envoy-gateway.yaml"
@@ -127,6 +130,8 @@ class EnvoyGateway(envoy_gateway.Shipped):
             one.replace("$(ENVOY_POD_NAME)", "gateway")
             .replace("$(ENVOY_SERVICE_ZONE)", "")
             .replace("/sds/", f"{discovery}/")
+            # A name with a dot at its end is not looked for in /etc/hosts.
+            .replace(".svc.cluster.local.", ".svc.cluster.local")
             for one in container["args"]
         ]
         return [paths.envoy_binary(), *arguments, "--disable-hot-restart"]
@@ -154,6 +159,9 @@ class EnvoyGateway(envoy_gateway.Shipped):
 
     def apply(self, objects: Objects) -> None:
         self._api.apply(objects)
+
+    def children(self) -> list[Child]:
+        return [self._child, self._envoy]
 
     def log(self) -> str:
         return f"{self._envoy.log()}\n{self._child.stdout_path.read_text()}\n{self._child.log()}"
@@ -260,6 +268,9 @@ class Istio(istio_ways.Shipped):
 
     def apply(self, objects: Objects) -> None:
         self._api.apply(objects)
+
+    def children(self) -> list[Child]:
+        return [self._child, self._agent]
 
     def log(self) -> str:
         return f"{self._child.log()}\n{self._agent.stdout_path.read_text()}\n{self._agent.log()}"

@@ -6,6 +6,8 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from api_server import PROGRAMS, ApiServer
+from cluster import namespaces
 from stage import Stage
 from support import paths
 
@@ -23,3 +25,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def the_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with Stage(tmp_path_factory.mktemp("stage"), paths.wasm_module()) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    server = ApiServer(tmp_path_factory.mktemp("kubernetes"))
+    try:
+        server.define(sorted((PROGRAMS / "crds").iterdir()))
+        for one in namespaces("istio-ingress", "mcp"):
+            server.apply_one(one)
+        yield server
+    finally:
+        server.stop()

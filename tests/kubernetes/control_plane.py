@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from stage import Stage
 from support import http1
+from support.processes import Child
 from support.waiting import until
 
 Json = dict[str, Any]
@@ -76,6 +77,10 @@ class ControlPlane(ABC):
         self.stop()
 
     @abstractmethod
+    def children(self) -> list[Child]:
+        """None of them may end while something is waited for."""
+
+    @abstractmethod
     def log(self) -> str: ...
 
     @abstractmethod
@@ -93,9 +98,14 @@ class ControlPlane(ABC):
         self.wait_for(401)
 
     def wait_for(self, status: int, headers: http1.Headers = (), path: str = "/mcp") -> None:
+        def answered() -> bool:
+            for child in self.children():
+                child.check()
+            return self.stage.status(path, headers) == status
+
         try:
             until(
-                lambda: self.stage.status(path, headers) == status,
+                answered,
                 f"{status}",
                 timeout=PATIENCE,
                 interval=INTERVAL,

@@ -127,6 +127,9 @@ class Standalone(Shipped):
     def stop(self) -> None:
         self._child.stop()
 
+    def children(self) -> list[Child]:
+        return [self._child]
+
     def log(self) -> str:
         return self._child.log()
 

@@ -95,6 +95,9 @@ class Alone(Shipped):
         self._agent.stop()
         self.stop()
 
+    def children(self) -> list[Child]:
+        return [self._child, self._agent]
+
     def log(self) -> str:
         return f"{self._child.log()}\n{self._agent.stdout_path.read_text()}\n{self._agent.log()}"
 

@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from control_plane import ControlPlane
+from cluster import EnvoyGateway
+from control_plane import INTERVAL, PATIENCE, ControlPlane
 from envoy_gateway import Standalone
 from stage import Stage
-from story import Story, assert_closed, reaches
+from story import Story, assert_closed, reaches, serves_as_before
+from support.waiting import until
 
 
-@pytest.fixture(scope="module")
-def plane(the_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    running = Standalone(the_stage, tmp_path_factory.mktemp("envoy-gateway"))
+@pytest.fixture(scope="module", params=["standalone", "cluster"])
+def plane(
+    request: pytest.FixtureRequest, the_stage: Stage, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    directory = tmp_path_factory.mktemp("envoy-gateway")
+    if request.param == "standalone":
+        running: ControlPlane = Standalone(the_stage, directory)
+    else:
+        running = EnvoyGateway(the_stage, request.getfixturevalue("api"), directory)
     try:
         running.serves()
         yield running
@@ -22,9 +30,6 @@ def plane(the_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 class TestEnvoyGateway(Story):
-    # By Envoy Gateway, or by the interlock, which stands before the route's own answer.
-    REFUSED_WITHOUT_MODULE = (403, 500)
-
     def test_nobody_reaches_the_authorization_server(self, stage: Stage) -> None:
         """By the route that makes its cluster."""
         for headers in ([], stage.bearer()):
@@ -50,11 +55,14 @@ class TestEnvoyGateway(Story):
         if what == "a target that is not there":
             policy["spec"]["targetRefs"][0]["name"] = "not-there"
         else:
-            # Without times of creation the name decides.
+            # The older one counts; of two that are of the same second, the name decides.
             lua = {"type": "Inline", "inline": "function envoy_on_request(handle) end"}
             spec = {"targetRefs": policy["spec"]["targetRefs"], "lua": [lua]}
             metadata = {**policy["metadata"], "name": "a-policy-of-somebody-else"}
             objects.put({**policy, "metadata": metadata, "spec": spec})
+            before = objects.copy()
+            before.remove(plane.filter)
+            plane.apply(before)
         plane.apply(objects)
         plane.wait_for(403, stage.bearer())
         assert_closed(stage)
@@ -72,3 +80,27 @@ class TestEnvoyGateway(Story):
         plane.wait_for(200)
         assert reaches(stage)
         plane.serves()
+
+
+IN_CLUSTER = pytest.mark.parametrize("plane", ["cluster"], indirect=True)
+
+
+@IN_CLUSTER
+def test_every_line_of_the_readmes_command_says_true(plane: EnvoyGateway) -> None:
+    def all_true() -> bool:
+        said = plane.said()
+        patch = said.pop("EnvoyPatchPolicy/mcp-auth-interlock")
+        return all(one["Accepted"] == ["True"] for one in said.values()) and patch == {
+            "Accepted": ["True"],
+            "Programmed": ["True"],
+        }
+
+    until(all_true, f"all to be True: {plane.said()}", timeout=PATIENCE, interval=INTERVAL)
+
+
+@IN_CLUSTER
+def test_it_serves_on_while_there_is_no_envoy_gateway(plane: EnvoyGateway) -> None:
+    plane.stop()
+    serves_as_before(plane.stage)
+    plane.start()
+    plane.serves()

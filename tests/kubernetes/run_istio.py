@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
+from cluster import Istio
 from control_plane import ControlPlane
 from istio_alone import Alone
-from istio_ways import WAYS
-from stage import Stage
-from story import Story
+from istio_ways import WAYS, Way
+from stage import ISSUER, Stage
+from story import Story, serves_as_before
+from support import tokens
+
+PLANES = [(where, way) for where in ("alone", "cluster") for way in WAYS]
 
 
-@pytest.fixture(scope="module", params=WAYS, ids=lambda way: way.name)
+def identifier(plane: tuple[str, Way]) -> str:
+    return f"{plane[0]}-{plane[1].name}"
+
+
+@pytest.fixture(scope="module", params=PLANES, ids=identifier)
 def plane(
     request: pytest.FixtureRequest, the_stage: Stage, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
-    running = Alone(the_stage, request.param, tmp_path_factory.mktemp("istio"))
+    where, way = request.param
+    directory = tmp_path_factory.mktemp("istio")
+    if where == "alone":
+        running: ControlPlane = Alone(the_stage, way, directory)
+    else:
+        running = Istio(the_stage, request.getfixturevalue("api"), way, directory)
     try:
         running.serves()
         yield running
@@ -25,20 +39,52 @@ def plane(
 
 
 class TestIstio(Story):
-    # By what Istio's agent puts in the filter's place.
-    REFUSED_WITHOUT_MODULE = (403,)
-
     def test_it_serves_on_while_there_is_no_istiod(
         self, stage: Stage, plane: ControlPlane
     ) -> None:
         plane.stop()
-        for status, headers in ((200, stage.bearer()), (401, []), (403, stage.bearer("other"))):
-            assert stage.status("/mcp", headers) == status
+        serves_as_before(stage)
         plane.start()
         plane.serves()
 
+    def test_beside_istios_own_authentication(self, stage: Stage, plane: ControlPlane) -> None:
+        """It sees no token behind the filter, and takes it away in front of it, unless told otherwise."""
+        objects = plane.objects.copy()
+        rule = {"issuer": ISSUER, "jwks": json.dumps(tokens.jwks(["rsa-1"]))}
+        objects.put(_own(plane, "RequestAuthentication", {"jwtRules": [rule]}))
+        if plane.way.name == "envoy-filter":
+            plane.apply(objects)
+            plane.wait_for(401, stage.bearer())
+            rule["forwardOriginalToken"] = True
+        else:
+            known = {"from": [{"source": {"requestPrincipals": ["*"]}}]}
+            objects.put(_own(plane, "AuthorizationPolicy", {"action": "ALLOW", "rules": [known]}))
+            plane.apply(objects)
+            plane.wait_for(403, stage.bearer())
+            plane.configure(objects, _forward)
+        plane.apply(objects)
+        plane.wait_for(200, stage.bearer())
+        plane.serves()
 
-@pytest.mark.parametrize("plane", [one for one in WAYS if one.gateway_api], indirect=True, ids=lambda way: way.name)  # fmt: skip
+
+def _own(plane: ControlPlane, kind: str, spec: dict) -> dict:
+    """An object of Istio's security for the gateway."""
+    gateway = plane.objects["EnvoyFilter/mcp-auth-interlock"]["spec"]
+    if "targetRefs" in gateway:
+        spec["targetRefs"] = gateway["targetRefs"]
+    else:
+        spec["selector"] = {"matchLabels": gateway["workloadSelector"]["labels"]}
+    metadata = {"name": "own", "namespace": "istio-ingress"}
+    return {"apiVersion": "security.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def _forward(configuration: dict) -> None:
+    configuration["resources"][0]["forward_token"] = True
+
+
+@pytest.mark.parametrize(
+    "plane", [one for one in PLANES if one[1].gateway_api], indirect=True, ids=identifier
+)
 def test_by_gateway_api_an_interlock_with_a_selector_is_not_there(plane: ControlPlane) -> None:
     """As interlock.yaml says: it needs `targetRefs` then."""
     objects = plane.objects.copy()

@@ -28,7 +28,7 @@ MODULE_PATH = "/mcp_auth_filter-0.1.0.wasm"
 NEW_MODULE_PATH, COPY_PATH = "/mcp_auth_filter-0.2.0.wasm", "/copy.wasm"
 
 # A gateway listens at all addresses on 443, too; the more specific one goes first.
-UPSTREAM, AUTHORIZATION_SERVER, ARTIFACTS = ("127.0.0.1", 3000), ("127.0.0.2", 443), ("127.0.0.3", 443)  # fmt: skip
+UPSTREAM, AUTHORIZATION_SERVER, ARTIFACTS = ("192.0.2.3", 3000), ("127.0.0.2", 443), ("127.0.0.3", 443)  # fmt: skip
 
 
 class Switch(LoopServer):

@@ -25,9 +25,6 @@ Json = dict[str, Any]
 class Story:
     """The tests change one running gateway, one after the other, and each leaves it as it was."""
 
-    REFUSED_WITHOUT_MODULE: tuple[int, ...]
-    """The answers to everybody while there is no module."""
-
     @pytest.fixture
     def stage(self, plane: ControlPlane) -> Stage:
         return plane.stage
@@ -103,12 +100,7 @@ class Story:
         objects = plane.objects.copy()
         plane.set_module(objects, **module)
         plane.apply(objects)
-        until(
-            lambda: stage.status("/mcp", stage.bearer()) in self.REFUSED_WITHOUT_MODULE,
-            "the gateway to close",
-            timeout=PATIENCE,
-            interval=INTERVAL,
-        )
+        plane.wait_for(403, stage.bearer())
         assert_closed(stage)
         copy = f"https://artifacts.example.com{COPY_PATH}"
         plane.set_module(objects, url=copy, sha256=stage.sha256)
@@ -211,6 +203,11 @@ def assert_closed(stage: Stage) -> None:
             answer = stage.request("GET", path, [*headers, ("x-test-id", test_id)])
             assert answer.status in (401, 403, 404, 500, 503), f"{path}: {answer}"
             assert not stage.recorder.seen(test_id)
+
+
+def serves_as_before(stage: Stage) -> None:
+    for status, headers in ((200, stage.bearer()), (401, []), (403, stage.bearer("other"))):
+        assert stage.status("/mcp", headers) == status
 
 
 def reaches(stage: Stage, path: str = "/mcp", headers: http1.Headers = ()) -> bool:
