@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,6 +47,8 @@ class Keycloak(Server):
         self.origin = f"http://127.0.0.1:{port}"
         self.issuer = f"{self.origin}/realms/{REALM}"
         self._password = secrets.token_hex(16)
+        self._token, self._admin_until = "", 0.0
+        self._asking: Introspection | None = None
         try:
             self._child = self._stack.enter_context(
                 Child(
@@ -81,26 +84,34 @@ class Keycloak(Server):
 
     def admin(self, method: str, path: str, body: Any = None) -> Any:
         """One call of the admin API; `path` is below the realm."""
-        token = httpx.post(
-            f"{self.origin}/realms/master/protocol/openid-connect/token",
-            data={
-                "grant_type": "password",
-                "client_id": "admin-cli",
-                "username": "admin",
-                "password": self._password,
-            },
-            timeout=120,
-        ).raise_for_status()
         realm = f"/{REALM}" if path or method != "POST" else ""
         answer = httpx.request(
             method,
             f"{self.origin}/admin/realms{realm}{path}",
             json=body,
-            headers={"authorization": f"Bearer {token.json()['access_token']}"},
+            headers={"authorization": f"Bearer {self._admin_token()}"},
             timeout=120,
         )
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
+
+    def _admin_token(self) -> str:
+        """Kept for half its life: each login costs a hash of the password."""
+        if time.monotonic() >= self._admin_until:
+            asked = time.monotonic()
+            answer = httpx.post(
+                f"{self.origin}/realms/master/protocol/openid-connect/token",
+                data={
+                    "grant_type": "password",
+                    "client_id": "admin-cli",
+                    "username": "admin",
+                    "password": self._password,
+                },
+                timeout=120,
+            )
+            got = answer.raise_for_status().json()
+            self._token, self._admin_until = got["access_token"], asked + got["expires_in"] / 2
+        return self._token
 
     def _make_realm(self, resources: Sequence[str]) -> None:
         self.admin("POST", "", {"realm": REALM, "enabled": True})
@@ -171,6 +182,14 @@ class Keycloak(Server):
         """A client that registers itself: for `openid` it may not register, only ask."""
         return super().new_client(" ".join(set(scope.split()) - {"openid"}))
 
+    def set_lightweight(self, scope: str) -> None:
+        """The scope's audience mappers put their claims into lightweight tokens too."""
+        models = f"/client-scopes/{self.scope_id(scope)}/protocol-mappers/models"
+        for mapper in self.admin("GET", models):
+            if mapper["protocolMapper"] == "oidc-audience-mapper":
+                mapper["config"]["lightweight.claim"] = "true"
+                self.admin("PUT", f"{models}/{mapper['id']}", mapper)
+
     def client(self, client_id: str, secret: str | None = None) -> CodeFlow:
         return CodeFlow(self.metadata(), client_id, secret, browse=self.browse)
 
@@ -181,7 +200,22 @@ class Keycloak(Server):
         mapper = audience_mapper("mcp-server", client=True)
         self.admin("POST", f"/client-scopes/{self.scope_id(scope)}/protocol-mappers/models", mapper)
         endpoint = f"{self.issuer}/protocol/openid-connect/token/introspect"
-        return Introspection(endpoint, "mcp-server", secret)
+        self._asking = Introspection(endpoint, "mcp-server", secret)
+        return self._asking
+
+    @property
+    def introspection(self) -> Introspection | None:
+        """By the client of `add_introspection`, once it is there."""
+        return self._asking
+
+    def set_client_policy(
+        self, name: str, executors: Sequence[Json], conditions: Sequence[Json]
+    ) -> None:
+        """The realm's only client policy, with a profile of the same name."""
+        profile = {"name": name, "executors": list(executors)}
+        policy = {"name": name, "enabled": True, "conditions": list(conditions), "profiles": [name]}
+        self.admin("PUT", "/client-policies/profiles", {"profiles": [profile]})
+        self.admin("PUT", "/client-policies/policies", {"policies": [policy]})
 
     def rotate(self) -> None:
         """An RSA key of higher priority signs from now on; the old one stays in the set."""

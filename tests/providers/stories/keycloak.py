@@ -136,13 +136,7 @@ def lightweight(stage: Stage, running: Running, server: Keycloak) -> None:
     server.add_client("light", attributes={"client.use.lightweight.access.token.enabled": "true"})
     token = login(server, "light", running.url)
     stage.saw("lightweight token", f"{shown(token)}: {judged(running, token)}")
-    scope = server.scope_id("mcp:tools")
-    models = f"/client-scopes/{scope}/protocol-mappers/models"
-    [mapper] = [
-        one for one in server.admin("GET", models) if one["name"].startswith("audience http")
-    ]
-    mapper["config"]["lightweight.claim"] = "true"
-    server.admin("PUT", f"{models}/{mapper['id']}", mapper)
+    server.set_lightweight("mcp:tools")
     token = login(server, "light", running.url)
     stage.saw(
         "lightweight, mapper with *Add to lightweight access token*",
@@ -269,13 +263,6 @@ def client_id_metadata_document(stage: Stage, running: Running, server: Keycloak
             "client-id-uri-allow-permitted-domains": ["127.0.0.1"],
         },
     }
-    profile = {"name": "cimd-profile", "executors": [executor]}
-    policy = {
-        "name": "cimd-policy",
-        "enabled": True,
-        "conditions": [condition],
-        "profiles": ["cimd-profile"],
-    }
     with metadata_document() as url:
         login = Login(
             client=OAuthClientInformationFull.model_validate(
@@ -289,8 +276,7 @@ def client_id_metadata_document(stage: Stage, running: Running, server: Keycloak
             browse=server.browse,
         )
         story.left_out(stage, "CIMD: the client policy", running, "", dataclasses.replace(login))
-        server.admin("PUT", "/client-policies/profiles", {"profiles": [profile]})
-        server.admin("PUT", "/client-policies/policies", {"policies": [policy]})
+        server.set_client_policy("cimd", [executor], [condition])
         who, refreshed = story.run_sdk(running, login, refreshes=1)
         check(who["x-mcp-client-id"] == url, who)
         stage.saw(
