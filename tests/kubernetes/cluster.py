@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +241,43 @@ class Istio(istio_ways.Shipped):
         # Of istiod's own CA, as its controller puts it into every namespace.
         root = object_("v1", "Secret", "istio-ca-secret", "istio-system")
         until(lambda: self._is_there(root), "istiod's CA", timeout=PATIENCE, interval=0.2)
+
+    @contextmanager
+    def webhook(self) -> Iterator[ApiServer]:
+        """The API server asks istiod about Istio's objects, as in a cluster."""
+        authority = self._api.get(object_("v1", "Secret", "istio-ca-secret", "istio-system"))
+        hook = {
+            "name": "validation.istio.io",
+            "clientConfig": {
+                "url": "https://istiod.istio-system.svc:15017/validate",
+                "caBundle": authority["data"]["ca-cert.pem"],
+            },
+            "rules": [
+                {
+                    "operations": ["CREATE", "UPDATE"],
+                    "apiGroups": ["networking.istio.io", "security.istio.io", "extensions.istio.io"],
+                    "apiVersions": ["*"],
+                    "resources": ["*"],
+                }
+            ],
+            "failurePolicy": "Fail",
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }
+        objects = self.objects.copy()
+        objects.put(
+            object_(
+                "admissionregistration.k8s.io/v1",
+                "ValidatingWebhookConfiguration",
+                "istiod",
+                webhooks=[hook],
+            )
+        )
+        self.apply(objects)
+        try:
+            yield self._api
+        finally:
+            self.apply(self.objects)
 
     def _is_there(self, one: Json) -> bool:
         self._child.check()

@@ -8,7 +8,7 @@ import pytest
 from cluster import EnvoyGateway
 from control_plane import INTERVAL, PATIENCE, ControlPlane
 from envoy_gateway import Standalone
-from stage import Stage
+from stage import COPY_PATH, Stage
 from story import Story, assert_closed, reaches, serves_as_before
 from support.waiting import until
 
@@ -44,6 +44,25 @@ class TestEnvoyGateway(Story):
         plane.apply(objects)
         plane.wait_for(403, stage.bearer())
         assert_closed(stage)
+        plane.serves()
+
+    def test_a_restart_without_the_modules_server_closes_the_route(
+        self, stage: Stage, plane: ControlPlane
+    ) -> None:
+        """It fetches anew. When the server is back, a copy of the module mends it."""
+        content = dict(stage.artifacts.content)
+        stage.artifacts.content.clear()
+        try:
+            plane.stop()
+            plane.start()
+            plane.wait_for(403, stage.bearer())
+            assert_closed(stage)
+        finally:
+            stage.artifacts.content.update(content)
+        objects = plane.objects.copy()
+        plane.set_module(objects, url=f"https://artifacts.example.com{COPY_PATH}")
+        plane.apply(objects)
+        plane.wait_for(200, stage.bearer())
         plane.serves()
 
     @pytest.mark.parametrize("what", ["a target that is not there", "an older policy for the route"])

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from api_server import Refused
 from cluster import Istio
 from control_plane import ControlPlane
 from istio_alone import Alone
@@ -13,6 +14,7 @@ from istio_ways import WAYS, Way
 from stage import ISSUER, Stage
 from story import Story, serves_as_before
 from support import tokens
+from support.manifests import ISTIO, documents, named
 
 PLANES = [(where, way) for where in ("alone", "cluster") for way in WAYS]
 
@@ -95,3 +97,22 @@ def test_by_gateway_api_an_interlock_with_a_selector_is_not_there(plane: Control
     plane.apply(objects)
     plane.wait_for(200)
     plane.serves()
+
+
+@pytest.mark.parametrize("plane", [PLANES[-1]], indirect=True, ids=identifier)
+def test_its_webhook_warns_of_what_an_envoy_filter_leaves_out(plane: Istio) -> None:
+    """It takes the manifests. Of an EnvoyFilter it refuses types alone: an unknown field is a warning."""
+    with plane.webhook() as api:
+        for file in sorted(ISTIO.glob("*.yaml")):
+            for one in documents(file):
+                if "istio.io" in one.get("apiVersion", ""):
+                    assert not [said for said in api.apply_one(one, dry=True) if "unknown" in said]
+
+        wrong = named([ISTIO / "interlock.yaml"], "EnvoyFilter")
+        rules = wrong["spec"]["configPatches"][0]["patch"]["value"]["typed_config"]
+        rules["acton"] = rules.pop("rules")
+        (warning,) = [said for said in api.apply_one(wrong, dry=True) if "unknown" in said]
+        assert "acton" in warning
+        rules["@type"] = "type.googleapis.com/not.there"
+        with pytest.raises(Refused, match=r"not\.there"):
+            api.apply_one(wrong, dry=True)
