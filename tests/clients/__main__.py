@@ -16,6 +16,7 @@ from typing import Any
 from support import paths
 
 from . import story
+from .agents import ClaudeCode, Codex, OpenCode
 from .commands import Inspector, McPorter
 from .mcp_remote import McpRemote
 from .place import Place
@@ -29,6 +30,9 @@ ALL: dict[str, Callable[[Place], Any]] = {
     "fastmcp": FastMcp,
     "go": Go,
     "java": Java,
+    "opencode": OpenCode,
+    "codex": Codex,
+    "claude-code": ClaudeCode,
 }
 PAGE = paths.REPOSITORY / "docs" / "clients.md"
 
@@ -57,8 +61,9 @@ def differences(title: str, seen: story.Seen) -> list[str]:
 
 def run(name: str, directory: Path) -> list[str]:
     """Runs one client; the cells of its row that are wrong."""
-    with Place(directory) as place:
-        client = ALL[name](place)
+    made = ALL[name]
+    with Place(directory, getattr(made, "AUTHORIZATION", {})) as place:
+        client = made(place)
         print(f"  {client.title}", flush=True)
         try:
             seen = story.run(place, client)

@@ -14,6 +14,8 @@ from .programs import npm_program, npm_version, run, text_of
 class McPorter:
     token_seconds = 12
     login = "`mcporter auth`"
+    quick = True
+    scopes_at_login = None
 
     def __init__(self, place: Place) -> None:
         self.title = f"mcporter {npm_version('mcporter', 'mcporter')}"
@@ -51,6 +53,8 @@ class Inspector:
 
     token_seconds = 12
     login = "yes"
+    quick = True
+    scopes_at_login = None
     _PACKAGE = "@modelcontextprotocol/inspector"
 
     def __init__(self, place: Place) -> None:

@@ -16,6 +16,8 @@ from .programs import PATIENCE, npm_program, npm_version, text_of
 class McpRemote:
     token_seconds = 8
     login = "yes"
+    quick = True
+    scopes_at_login = None
 
     def __init__(self, place: Place) -> None:
         self.title = f"mcp-remote {npm_version('mcp-remote', 'mcp-remote')}"

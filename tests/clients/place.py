@@ -10,6 +10,7 @@ import stat
 import sys
 import time
 import urllib.parse
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -22,8 +23,8 @@ from support.relay import Relay
 from support.stack import Stack
 from support.waiting import until
 
-LIFETIME = 300
-"""Of access tokens, in seconds, where a story does not say otherwise."""
+LIFETIME = 900
+"""Of access tokens, in seconds, where a story does not say otherwise: some refresh with five minutes left."""
 
 _BROWSER = """#!/bin/sh
 echo "$1" >> {logins}
@@ -32,7 +33,7 @@ exec {python} {program} "$1"
 
 
 class Place:
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, authorization: Mapping[str, Any]) -> None:
         self.directory = directory
         self._stack = ExitStack()
         try:
@@ -47,11 +48,15 @@ class Place:
                         "scopes_supported": ["mcp:read", "mcp:write"],
                         "operations": [
                             {"method": "tools/call", "name": "count", "scopes": ["mcp:admin"]},
-                            {"method": "tools/call", "name": "shell", "deny": True},
+                            {"method": "tools/call", "name": "announce", "deny": True},
                         ],
                     },
                     # A client that registers itself is not held to the scopes of that day.
-                    authorization={"keepsRegisteredScope": False},
+                    authorization={
+                        "keepsRegisteredScope": False,
+                        "accessTokenSeconds": LIFETIME,
+                        **authorization,
+                    },
                 )
             )
             nobody = self._stack.enter_context(ReservedPort())
@@ -165,8 +170,9 @@ class Place:
         )
 
     def without_keys(self, yes: bool) -> None:
-        """Requests go to a filter that can have no keys: it answers 503."""
-        self.relay.forward_to = self._without_keys.port if yes else self.stack.envoy.port
+        """Calls of tools go to a filter that can have no keys: it answers 503."""
+        port = self._without_keys.port if yes else None
+        self.relay.divert = lambda request: port if b'"tools/call"' in request.body else None
 
     def logs(self) -> str:
         lines = [f"{one.summary} {one.protocol or ''}" for one in self.relay.exchanges[-40:]]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
 import re
+import select
 import signal
 import subprocess
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from support import paths
 from support.clients import ClientFailed
@@ -44,31 +48,54 @@ def run(
     command: Sequence[str | Path],
     *,
     environment: Mapping[str, str] | None = None,
-    stdin: str | None = None,
+    terminal: bool = False,
 ) -> str:
-    """What it printed; fails with all that its user saw."""
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        cwd=place.work,
-        env={**place.environment(), **(environment or {})},
-        stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        out, err = process.communicate(stdin.encode() if stdin is not None else None, PATIENCE)
-    except subprocess.TimeoutExpired:
-        raise ClientFailed(f"{' '.join(map(str, command))} went on for {PATIENCE:.0f} s") from None
-    finally:
-        # What it has started, a daemon or a helper, ends with it.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    said = _COLOURS.sub("", out.decode(errors="replace"))
-    if process.returncode:
-        raise ClientFailed(_COLOURS.sub("", f"{said}\n{err.decode(errors='replace')}").strip())
+    """What it printed; fails with all that its user saw. Some log in only on a terminal."""
+    inside, outside = pty.openpty() if terminal else (None, None)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=place.work,
+            env={**place.environment(), **(environment or {})},
+            stdin=subprocess.DEVNULL if outside is None else outside,
+            stdout=out if outside is None else outside,
+            stderr=err if outside is None else outside,
+            start_new_session=True,
+        )
+        try:
+            if inside is not None and outside is not None:
+                os.close(outside)
+                _copy(inside, out, time.monotonic() + PATIENCE)
+            status = process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            status = -1
+        finally:
+            # What it has started, a daemon or a helper, ends with it.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if inside is not None:
+                os.close(inside)
+        said, also = _read(out), _read(err)
+    if status:
+        raise ClientFailed(f"{said}\n{also}".strip() or f"{command[0]} ended with {status}")
     return said
+
+
+def _copy(terminal: int, out: IO[bytes], until: float) -> None:
+    """What is written to a terminal until its last user has gone."""
+    while (left := until - time.monotonic()) > 0:
+        if select.select([terminal], [], [], left)[0]:
+            try:
+                piece = os.read(terminal, 65536)
+            except OSError:  # EIO: closed at the other end
+                return
+            out.write(piece)
+
+
+def _read(file: IO[bytes]) -> str:
+    file.seek(0)
+    return _COLOURS.sub("", file.read().decode(errors="replace"))
 
 
 def text_of(result: Mapping[str, Any]) -> str:

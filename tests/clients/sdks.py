@@ -33,6 +33,8 @@ def _locked(name: str, package: str) -> str:
 class _Library:
     token_seconds = 8
     login = "yes"
+    quick = True
+    scopes_at_login = None
 
     def __init__(
         self, place: Place, name: str, title: str, version: str, command: Sequence[str | Path]

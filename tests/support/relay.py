@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .loop_server import LARGEST_HEAD, LoopServer
-from .recorder import read_request
+from .recorder import Recorded, read_request
 
 T = TypeVar("T")
 
@@ -34,12 +34,13 @@ class Exchange:
 class Relay(LoopServer):
     """Runs in a thread of its own. `forward_to` is set before the first request comes.
 
-    `credentials` are added where a request has none. `edit` is given status and challenge of an answer, and returns the header lines that the client
+    `divert` may give another port for a request. `credentials` are added where a request has none. `edit` is given status and challenge of an answer, and returns the header lines that the client
     gets in its place.
     """
 
     def __init__(self) -> None:
         self.forward_to = 0
+        self.divert: Callable[[Recorded], int | None] = lambda request: None
         self.credentials: str | None = None
         self.edit: Callable[[int, str], list[str]] = lambda status, challenge: [challenge]
         self.exchanges: list[Exchange] = []
@@ -54,7 +55,7 @@ class Relay(LoopServer):
             if request is None:
                 return
             answers, upstream = await asyncio.open_connection(
-                "127.0.0.1", self.forward_to, limit=LARGEST_HEAD
+                "127.0.0.1", self.divert(request) or self.forward_to, limit=LARGEST_HEAD
             )
             kept = [
                 name + b": " + value

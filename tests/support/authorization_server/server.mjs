@@ -25,6 +25,7 @@ const options = {
   accountId: 'alice',
   tenant: 'acme', // claim `tenant` of every access token
   clients: [], // besides those that register themselves
+  offlineAccess: true, // whether it advertises that scope; refresh tokens do not depend on it
   keepsRegisteredScope: true, // whether `scope` of a registration bounds what that client may ask for
   opaque: false, // opaque access tokens; introspection by the client `mcp-server`
   ...JSON.parse(process.argv[2] ?? '{}'),
@@ -100,7 +101,7 @@ function newProvider(issuer) {
     cookies: { keys: cookieKeys },
     jwks: { keys: signingKeys },
     clients: options.clients,
-    scopes: ['openid', 'offline_access', ...options.scopes],
+    scopes: ['openid', ...(options.offlineAccess ? ['offline_access'] : []), ...options.scopes],
     clientDefaults: { id_token_signed_response_alg: options.algorithm },
     findAccount: async (_, accountId) => ({ accountId, claims: async () => ({ sub: accountId }) }),
     extraTokenClaims: async () => ({ tenant: options.tenant }),
