@@ -17,6 +17,7 @@ check: lint native ## for every edit: formatting, lints and native tests
 lint: ## formatting, clippy with warnings as errors, ruff
 	scripts/cargo fmt --check
 	scripts/cargo fmt --check --manifest-path tests/support/rmcp_client/Cargo.toml
+	scripts/cargo fmt --check --manifest-path tests/conformance/servers/rust/Cargo.toml
 	scripts/cargo fmt --check $(trim-exports-manifest)
 	scripts/cargo clippy --locked --all-targets -- --deny warnings
 	$(trim-exports) clippy --locked --all-targets $(trim-exports-manifest) -- --deny warnings
@@ -69,7 +70,7 @@ matrix: tools build browser ## the end-to-end tests on the oldest Envoy, and bod
 	@$(if $(ENVOY),,scripts/envoy-bodies)
 	@scripts/envoy-matrix $(ENVOY)
 
-conformance: tools build ## the official suite, direct and through the filter: no difference; ONLY=everything for one server
+conformance: tools build ## servers behind the filter, and the official suite on them, direct and through it; ONLY=everything for one
 	@scripts/conformance $(ONLY)
 
 clients: tools build ## MCP clients that people use, each through a login and the filter; ONLY=fastmcp for one

@@ -1,6 +1,6 @@
-"""`make conformance`: the official suite against servers, direct and through the filter.
+"""`make conformance`: servers behind the filter, and the official suite against them, direct and through it.
 
-What a server does right must not depend on the filter in front: the difference must be empty. A relay stands in
+First each server is used as `story.py` says. Then: what a server does right must not depend on the filter in front: the difference must be empty. A relay stands in
 front of both, and adds the token where the filter is. It runs once without `operations`, and once with
 `operations` and `filter_lists` that allow everything.
 """
@@ -13,21 +13,19 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from support import paths, tokens
 from support.bootstrap import Listener
 from support.envoy import Envoy
-from support.http1 import request
-from support.mcp_server import McpServer
-from support.ports import ReservedPort
-from support.processes import Child
 from support.relay import Relay
-from support.waiting import until
+
+from . import story
+from .servers import PACKAGES, SERVERS
 
 Json = dict[str, Any]
 Checks = Counter[tuple[str, str, str]]
@@ -36,7 +34,6 @@ Checks = Counter[tuple[str, str, str]]
 # Folders are named after scenario and time.
 _TIME = re.compile(r"-\d{4}-\d{2}-\d{2}T[\dZ.-]+$")
 ISSUER = "https://auth.example.com"
-PACKAGES = paths.TOOLS / "conformance" / "node_modules"
 SUITE = PACKAGES / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
 
 WAYS: dict[str, Json] = {
@@ -45,54 +42,6 @@ WAYS: dict[str, Json] = {
         "operations": [{"method": "tools/call", "name": "not-there-*", "scopes": ["mcp:admin"]}],
         "filter_lists": True,
     },
-}
-
-
-@contextmanager
-def _node_server(directory: Path, program: Path, *arguments: str, variable: str) -> Iterator[int]:
-    """A server of npm that takes its port from an environment variable."""
-    # Node.js does not share a port that is held.
-    with ReservedPort() as reserved:
-        port = reserved.number
-    with Child(
-        "server",
-        [paths.node_binary(), program, *arguments],
-        directory,
-        environment={variable: str(port)},
-    ) as child:
-
-        def answers() -> bool:
-            child.check()
-            try:
-                return request(port, "GET", "/mcp").status > 0
-            except OSError:
-                return False
-
-        until(answers, f"{program.name} to answer", timeout=120, interval=0.2)
-        yield port
-
-
-@contextmanager
-def python_server(directory: Path) -> Iterator[int]:
-    with McpServer(directory) as server:
-        yield server.port
-
-
-def typescript_server(directory: Path) -> Any:
-    sdk = paths.TS_CLIENT_MODULES / "node_modules" / "@modelcontextprotocol" / "sdk"
-    program = sdk / "dist" / "esm" / "examples" / "server" / "simpleStreamableHttp.js"
-    return _node_server(directory, program, variable="MCP_PORT")
-
-
-def everything_server(directory: Path) -> Any:
-    program = PACKAGES / "@modelcontextprotocol" / "server-everything" / "dist" / "index.js"
-    return _node_server(directory, program, "streamableHttp", variable="PORT")
-
-
-SERVERS: Mapping[str, Callable[[Path], Any]] = {
-    "python": python_server,
-    "typescript": typescript_server,
-    "everything": everything_server,
 }
 
 
@@ -136,8 +85,11 @@ def through(stack: ExitStack, directory: Path, server: int, relay: Relay, rules:
 
 
 def compare(name: str, directory: Path) -> bool:
+    with SERVERS[name].start(directory / "story") as server:
+        story.run(directory / "story", server, SERVERS[name].tools)
     with ExitStack() as stack:
-        server = stack.enter_context(SERVERS[name](directory))
+        start = SERVERS[name].suite or SERVERS[name].start
+        server = stack.enter_context(start(directory))
         relay = stack.enter_context(Relay())
         url = f"http://127.0.0.1:{relay.port}/mcp"
         relay.forward_to = server
@@ -169,9 +121,14 @@ def main(names: list[str]) -> int:
     for name in names or SERVERS:
         print(name, flush=True)
         with tempfile.TemporaryDirectory(prefix="mcp-auth-conformance-") as directory:
-            if not compare(name, Path(directory)):
+            try:
+                same = compare(name, Path(directory))
+            except Exception as error:
+                print(f"  FAILED: {type(error).__name__}: {error}\n{traceback.format_exc()[-1500:]}")
+                same = False
+            if not same:
                 failed.append(name)
-    print("conformance: " + (f"a difference with {', '.join(failed)}" if failed else "no difference"))
+    print("conformance: " + (f"a difference or failure with {', '.join(failed)}" if failed else "no difference"))
     return 1 if failed else 0
 
 
