@@ -88,6 +88,10 @@ class ControlPlane(ABC):
         """`url` or `sha256`."""
 
     @abstractmethod
+    def set_image(self, objects: Objects, digest: str) -> None:
+        """The registry's, with this SHA-256."""
+
+    @abstractmethod
     def configure(self, objects: Objects, change: Callable[[Json], None]) -> None:
         """Changes the filter's configuration."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 from control_plane import PATIENCE, ControlPlane, Objects
-from stage import UPSTREAM, Stage
+from stage import IMAGE_NAME, IMAGE_TAG, UPSTREAM, Stage
 from support import paths
 from support.manifests import ENVOY_GATEWAY, documents
 from support.processes import Child
@@ -41,6 +41,10 @@ class Shipped(ControlPlane):
 
     def set_module(self, objects: Objects, **fields: str) -> None:
         self._wasm(objects)["code"]["http"] |= fields
+
+    def set_image(self, objects: Objects, digest: str) -> None:
+        image = {"url": f"artifacts.example.com/{IMAGE_NAME}:{IMAGE_TAG}", "sha256": digest}
+        self._wasm(objects)["code"] = {"type": "Image", "image": image}
 
     def configure(self, objects: Objects, change: Callable[[Json], None]) -> None:
         change(self._wasm(objects)["config"])

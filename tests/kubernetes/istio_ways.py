@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from control_plane import ControlPlane, Objects, in_json
+from stage import IMAGE_NAME, IMAGE_TAG
 from support.manifests import ISTIO, documents
 
 Json = dict[str, Any]
@@ -82,6 +83,10 @@ class Shipped(ControlPlane):
                     remote["sha256"] = fields["sha256"]
                 if "url" in fields:
                     remote["http_uri"]["uri"] = fields["url"]
+
+    def set_image(self, objects: Objects, digest: str) -> None:
+        url = f"oci://artifacts.example.com/{IMAGE_NAME}:{IMAGE_TAG}"
+        self.set_module(objects, url=url, sha256=digest)
 
     def configure(self, objects: Objects, change: Callable[[Json], None]) -> None:
         spec = objects[self.filter]["spec"]

@@ -11,8 +11,8 @@ from cluster import Istio
 from control_plane import ControlPlane
 from istio_alone import Alone
 from istio_ways import WAYS, Way
-from stage import ISSUER, Stage
-from story import Story, serves_as_before
+from stage import IMAGE_NAME, ISSUER, Stage
+from story import Story, new_name, serves_as_before, wait_for_the_new_one
 from support import tokens
 from support.manifests import ISTIO, documents, named
 
@@ -116,3 +116,18 @@ def test_its_webhook_warns_of_what_an_envoy_filter_leaves_out(plane: Istio) -> N
         rules["@type"] = "type.googleapis.com/not.there"
         with pytest.raises(Refused, match=r"not\.there"):
             api.apply_one(wrong, dry=True)
+
+
+@pytest.mark.parametrize("plane", [PLANES[0]], indirect=True, ids=identifier)
+def test_an_image_by_its_digest(plane: ControlPlane) -> None:
+    """In the URL, and without `sha256`, as the README has it."""
+    stage = plane.stage
+    objects = plane.objects.copy()
+    url = f"oci://artifacts.example.com/{IMAGE_NAME}@{stage.artifacts.image_digest}"
+    plane.set_module(objects, url=url)
+    del objects[plane.filter]["spec"]["wasm"]["sha256"]
+    plane.configure(objects, new_name)
+    plane.apply(objects)
+    wait_for_the_new_one(stage)
+    assert stage.status("/mcp", stage.bearer()) == 200
+    plane.serves()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib.util
 import os
 import socket
 import ssl
@@ -13,12 +14,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
 
-from support import certificates, http1, tokens, volley
+from support import certificates, http1, paths, tokens, volley
 from support.key_server import KeyServer
 from support.loop_server import LoopServer
 from support.mcp_server import McpServer
 from support.ports import reusable_socket
 from support.recorder import Recorder
+
+_found = importlib.util.spec_from_file_location(
+    "package_oci", paths.REPOSITORY / "scripts" / "package_oci.py"
+)
+package_oci = importlib.util.module_from_spec(_found)
+_found.loader.exec_module(package_oci)
 
 HOST = "mcp.example.com"
 ISSUER = "https://auth.example.com"
@@ -26,6 +33,8 @@ RESOURCE = f"https://{HOST}/mcp"
 METADATA = "/.well-known/oauth-protected-resource/mcp"
 MODULE_PATH = "/mcp_auth_filter-0.1.0.wasm"
 NEW_MODULE_PATH, COPY_PATH = "/mcp_auth_filter-0.2.0.wasm", "/copy.wasm"
+
+IMAGE_NAME, IMAGE_TAG = "mcp_auth_filter", "0.1.0"
 
 # A gateway listens at all addresses on 443, too; the more specific one goes first.
 UPSTREAM, AUTHORIZATION_SERVER, ARTIFACTS = ("192.0.2.3", 3000), ("127.0.0.2", 443), ("127.0.0.3", 443)  # fmt: skip
@@ -81,12 +90,26 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 class Artifacts(ThreadingHTTPServer):
-    """Has the module, by TLS, at every path of `content`."""
+    """Has modules, by TLS, at the paths of `content`, and is a registry with the image that a release has."""
 
     allow_reuse_port = True
 
     def __init__(self, certificate: Path, content: dict[str, bytes]) -> None:
-        self.content = content
+        layout, self.image_digest = package_oci.image(content[MODULE_PATH], IMAGE_TAG)
+        blobs = {
+            name.removeprefix("blobs/").replace("/", ":"): blob
+            for name, blob in layout.files.items()
+            if name.startswith("blobs/")
+        }
+        repository = f"/v2/{IMAGE_NAME}"
+        manifest = blobs[self.image_digest]
+        self.manifests = {f"{repository}/manifests/{one}" for one in (IMAGE_TAG, self.image_digest)}
+        self.content = {
+            **content,
+            "/v2/": b"{}",
+            **{f"{repository}/blobs/{digest}": blob for digest, blob in blobs.items()},
+            **dict.fromkeys(self.manifests, manifest),
+        }
         self.asked: list[str] = []
         super().__init__(ARTIFACTS, _ArtifactsHandler)
         self.socket = certificates.server_context(certificate).wrap_socket(
@@ -103,12 +126,21 @@ class _ArtifactsHandler(BaseHTTPRequestHandler):
     server: Artifacts
 
     def do_GET(self) -> None:
+        self.wfile.write(self._head())
+
+    def do_HEAD(self) -> None:
+        self._head()
+
+    def _head(self) -> bytes:
         self.server.asked.append(self.path)
         content = self.server.content.get(self.path)
         self.send_response(200 if content else 404)
+        if self.path in self.server.manifests:
+            self.send_header("content-type", package_oci.MANIFEST)
+            self.send_header("docker-content-digest", self.server.image_digest)
         self.send_header("content-length", str(len(content or b"")))
         self.end_headers()
-        self.wfile.write(content or b"")
+        return content or b""
 
     def log_message(self, *_: object) -> None:
         pass

@@ -115,19 +115,29 @@ class Story:
         objects = plane.objects.copy()
         url = f"https://artifacts.example.com{NEW_MODULE_PATH}"
         plane.set_module(objects, url=url, sha256=stage.new_sha256)
-        plane.configure(objects, _new_name)
+        plane.configure(objects, new_name)
         with Traffic(stage) as traffic:
             plane.apply(objects)
-            until(
-                lambda: stage.request("GET", METADATA).json().get("resource_name") == "new",
-                "the new module",
-                timeout=PATIENCE,
-                interval=INTERVAL,
-            )
+            wait_for_the_new_one(stage)
             seen = len(traffic.answers)
             until(lambda: len(traffic.answers) > seen + 20, "traffic", timeout=PATIENCE)
         assert Counter(traffic.answers) == {200: len(traffic.answers)}
         assert NEW_MODULE_PATH in stage.artifacts.asked
+        plane.serves()
+
+    def test_the_module_comes_as_an_image(self, stage: Stage, plane: ControlPlane) -> None:
+        """That of a release; one of another digest closes the gateway."""
+        digest = stage.artifacts.image_digest.removeprefix("sha256:")
+        objects = plane.objects.copy()
+        plane.set_image(objects, digest)
+        plane.configure(objects, new_name)
+        plane.apply(objects)
+        wait_for_the_new_one(stage)
+        assert stage.artifacts.manifests & set(stage.artifacts.asked)
+        assert stage.status("/mcp", stage.bearer()) == 200
+        plane.set_image(objects, "0" * 64)
+        plane.apply(objects)
+        plane.wait_for(403, stage.bearer())
         plane.serves()
 
     def test_without_the_filter_the_interlock_closes(
@@ -169,6 +179,16 @@ class Story:
         plane.apply(objects)
         plane.wait_for(403, stage.bearer())
         plane.serves()
+
+
+def wait_for_the_new_one(stage: Stage) -> None:
+    """The filter with the configuration of `new_name`."""
+
+    def is_new() -> bool:
+        answer = stage.request("GET", METADATA)
+        return answer.status == 200 and answer.json().get("resource_name") == "new"
+
+    until(is_new, "the new module", timeout=PATIENCE, interval=INTERVAL)
 
 
 class Traffic:
@@ -230,7 +250,7 @@ def _other_scope(configuration: Json) -> None:
     configuration["resources"][0]["scopes"] = ["other"]
 
 
-def _new_name(configuration: Json) -> None:
+def new_name(configuration: Json) -> None:
     configuration["resources"][0]["name"] = "new"
 
 
