@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from mcp.shared.auth import OAuthClientInformationFull
 from support import http1, tokens
 from support.authorization import AuthorizationServer
 from support.bootstrap import Json, Listener
@@ -404,28 +405,34 @@ def test_the_sdk_logs_in_with_an_opaque_token(wasm: Path, tmp_path: Path, mode: 
             )
         )
 
-        async def work() -> tuple[Json, str, str]:
+        async def work() -> tuple[Json, str, OAuthClientInformationFull]:
             login = Login()
             async with connect(url, mode, login) as connected:
                 who = (await connected.client.call_tool("whoami", {})).structured_content
             assert login.tokens is not None and login.client is not None and who is not None
-            return who, login.tokens.access_token, login.client.client_id or ""
+            return who, login.tokens.access_token, login.client
 
         who, token, client = asyncio.run(asyncio.wait_for(work(), PATIENCE))
         assert token.count(".") == 0
         assert who["x-mcp-sub"] == "alice"
-        assert who["x-mcp-client-id"] == client
+        assert who["x-mcp-client-id"] == client.client_id
         assert who["x-mcp-scope"] == "mcp:read"
         assert who["x-mcp-issuer"] == issuer.issuer
 
         metadata = httpx.get(f"{issuer.issuer}/.well-known/openid-configuration").json()
-        if "revocation_endpoint" in metadata:
-            revoked = httpx.post(
-                metadata["revocation_endpoint"], data={"token": token, "client_id": client}
-            )
-            assert revoked.status_code == 200, revoked.text
-            until(
-                lambda: http1.get(envoy.port, "/mcp", token).status == 401,
-                "the refusal",
-                timeout=15,
-            )
+        form = {"token": token, "client_id": client.client_id}
+        secret = client.client_secret
+        is_basic = client.token_endpoint_auth_method == "client_secret_basic"
+        if secret and not is_basic:
+            form["client_secret"] = secret
+        revoked = httpx.post(
+            metadata["revocation_endpoint"],
+            data=form,
+            auth=httpx.BasicAuth(client.client_id or "", secret) if secret and is_basic else None,
+        )
+        assert revoked.status_code == 200, revoked.text
+        until(
+            lambda: http1.get(envoy.port, "/mcp", token).status == 401,
+            "the refusal",
+            timeout=60,
+        )

@@ -282,7 +282,7 @@ def test_oidc_provider(
 ) -> None:
     """Its page, run: the configuration with its own URLs, and the token's shape."""
     page = (PAGES / "oidc-provider.md").read_text()
-    configuration = block(page, "json")
+    configuration = json.loads(blocks(page, "json")[0])
     [issuer], [resource] = configuration["issuers"], configuration["resources"]
     jsonschema.validate(configuration, SCHEMA)
     with ReservedPort() as reserved:
@@ -320,8 +320,3 @@ def test_the_oidc_provider_page_shows_what_is_run() -> None:
 
 def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-
-
-def block(page: str, language: str) -> Any:
-    [only] = blocks(page, language)
-    return json.loads(only)

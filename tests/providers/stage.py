@@ -43,11 +43,14 @@ class Stage:
     provider: str
     directory: Path
     rows: list[Row] = field(default_factory=list)
+    part: str = ""
+    """What all that is seen is about, where a story is about several."""
     last_logs: str = ""
     """Of the parts that ran last: for a story that failed."""
     _number: int = 0
 
     def saw(self, what: str, seen: str) -> None:
+        what = f"{self.part}: {what}" if self.part else what
         self.rows.append(Row(self.provider, what, seen))
         print(f"  {what}: {seen}", flush=True)
 

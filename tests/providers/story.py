@@ -28,12 +28,16 @@ SDK = f"Python SDK {importlib.metadata.version('mcp')}"
 
 
 def discovery(stage: Stage, running: Running) -> None:
-    places = running.server.metadata_places()
     until(running.gateway.usable_keys, "the keys", timeout=PATIENCE)
     keys = running.server.keys()["keys"]
     known = ", ".join(f"{key.get('alg') or key['kty']} {key.get('use', 'no use')}" for key in keys)
-    stage.saw("metadata", ", ".join(places))
     stage.saw("key set", f"{known}; {running.gateway.usable_keys()} usable")
+    places(stage, running)
+
+
+def places(stage: Stage, running: Running) -> None:
+    """Where the metadata are, and what they name."""
+    stage.saw("metadata", ", ".join(running.server.metadata_places()))
     asked = running.server.metadata()
     has = {
         "registration": "registration_endpoint" in asked,
@@ -57,6 +61,8 @@ async def _session(running: Running, login: Login, era: str, refreshes: int) -> 
         for _ in range(refreshes):
             assert connected.auth is not None and login.tokens is not None
             before = login.tokens.access_token
+            # Without a `jti`, two tokens of one second can be the same one.
+            await asyncio.sleep(1 - time.time() % 1)
             connected.auth.context.token_expiry_time = time.time() - 1
             await connected.client.call_tool("echo", {"text": "again"})
             check(login.tokens.access_token != before, "the token is the old one")
@@ -72,8 +78,8 @@ def run_sdk(
     return asyncio.run(asyncio.wait_for(work, PATIENCE))
 
 
-def login(stage: Stage, running: Running, *, refreshes: int = 2) -> Json:
-    """Both eras, each with a login of its own; returns the claims of the last access token."""
+def login(stage: Stage, running: Running, *, refreshes: int = 2) -> None:
+    """Both eras, each with a login of its own."""
     for era in (LEGACY, MODERN):
         one = new_login(running)
         who, refreshed = run_sdk(running, one, era, refreshes if era == LEGACY else 0)
@@ -85,8 +91,6 @@ def login(stage: Stage, running: Running, *, refreshes: int = 2) -> Json:
             seen = {name: value for name, value in who.items() if name.startswith("x-mcp-")}
             stage.saw("login", f"{SDK}: {how}, logged in; the MCP server sees {json.dumps(seen)}")
             stage.saw("refresh", f"{refreshes} times, one login in all")
-    assert one.tokens is not None
-    return claims(one.tokens.access_token)
 
 
 def claims(token: str) -> Json:

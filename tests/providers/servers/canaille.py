@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
-import secrets
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from support import paths
 from support.code_flow import REDIRECT_URI, CodeFlow
-from support.ports import free_port
-from support.processes import Child
 
-from .server import PATIENCE, Introspection, Server
+from .python_server import PythonServer
+from .server import Introspection, Json
 
-PACKAGES = paths.TOOLS / "provider-servers" / "canaille"
+SETTINGS = {"DYNAMIC_CLIENT_REGISTRATION_OPEN": True, "REQUIRE_NONCE": False}
 
 
-class Canaille(Server):
+class Canaille(PythonServer):
+    """Its client `desk` is made by hand: `mcp-server` is in the audience of its tokens."""
+
     title = "canaille"
     page = "canaille.md"
-    scope = "openid"
+    scope = "openid profile"
+    registers = False
     answers: ClassVar[Mapping[str, str]] = {
         "login": "alice",
         "password": "alice-alice",
         "answer": "accept",
     }
+    distribution = "canaille"
+    program = "canaille_app.py"
 
     def __init__(
         self,
@@ -36,60 +35,32 @@ class Canaille(Server):
         *,
         resources: Sequence[str] = (),
         settings: Mapping[str, Any] | None = None,
-        packages: Path = PACKAGES,
     ) -> None:
-        """`settings`: of CANAILLE_OIDC. It knows no resources."""
-        super().__init__()
-        self._packages = packages
-        port = free_port()
-        self.issuer = f"http://127.0.0.1:{port}"
-        self._secret = secrets.token_hex(16)
-        options = {
-            "port": port,
-            "secret": self._secret,
-            "redirect_uris": [REDIRECT_URI],
-            "settings": {
-                "DYNAMIC_CLIENT_REGISTRATION_OPEN": True,
-                "REQUIRE_NONCE": False,
-                **(settings or {}),
-            },
-        }
-        try:
-            self._child = self._stack.enter_context(
-                Child(
-                    "canaille",
-                    # -P: a file of this folder has the package's name.
-                    [
-                        sys.executable,
-                        "-P",
-                        Path(__file__).with_name("canaille_app.py"),
-                        json.dumps(options),
-                    ],
-                    directory,
-                    environment={"PYTHONPATH": str(packages)},
-                )
-            )
-            self._child.first_json_line(timeout=PATIENCE)
-        except BaseException:
-            self.stop()
-            raise
-
-    @property
-    def version(self) -> str:
-        [found] = importlib.metadata.distributions(name="canaille", path=[str(self._packages)])
-        return found.version
+        """`settings`: of CANAILLE_OIDC, besides SETTINGS. It knows no resources."""
+        super().__init__(
+            directory, redirect_uris=[REDIRECT_URI], settings={**SETTINGS, **(settings or {})}
+        )
 
     @property
     def introspection(self) -> Introspection:
         """As the client `mcp-server`: it is told only of tokens that have it in their audience."""
         return Introspection(f"{self.issuer}/oauth/introspect", "mcp-server", self._secret)
 
-    def hand_made_client(self) -> CodeFlow:
-        """One whose tokens have `mcp-server` in their audience too, so that it may ask."""
+    def known_client(self, redirect_uri: str) -> Json:
+        return {
+            "client_id": "desk",
+            "issuer": self.issuer,
+            "redirect_uris": [redirect_uri],
+            "token_endpoint_auth_method": "none",
+        }
+
+    def new_client(self, scope: str) -> CodeFlow:
         return CodeFlow(self.metadata(), "desk", browse=self.browse)
+
+    def revoke(self, got: Json) -> str:
+        """Public clients may not revoke."""
+        self.new_client(self.scope).refresh(got["refresh_token"])
+        return "refreshed away"
 
     def rotate(self) -> None:
         raise NotImplementedError("its keys are in its configuration")
-
-    def log(self) -> str:
-        return self._child.log()

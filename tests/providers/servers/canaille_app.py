@@ -1,6 +1,6 @@
 """canaille with its memory backend: `python canaille_app.py OPTIONS`.
 
-OPTIONS is JSON: port, and `settings` for CANAILLE_OIDC. Prints one line once it listens. User alice,
+OPTIONS is JSON: port, secret, redirect_uris, and `settings` for CANAILLE_OIDC. Prints one line once it listens. User alice,
 password alice-alice.
 """
 

@@ -1,6 +1,6 @@
 """Django OAuth Toolkit as its documentation sets it up: `python django_app.py OPTIONS`.
 
-OPTIONS is JSON: port, directory, issuer, and `settings` for OAUTH2_PROVIDER. Prints one line once it
+OPTIONS is JSON: port, secret, folder, and `settings` for OAUTH2_PROVIDER. Prints one line once it
 listens. User alice, password alice.
 """
 
@@ -28,7 +28,7 @@ settings.configure(
     DATABASES={
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": f"{options['directory']}/django.sqlite3",
+            "NAME": f"{options['folder']}/django.sqlite3",
             # Writers of several threads wait for one another.
             "OPTIONS": {"timeout": 60, "transaction_mode": "IMMEDIATE"},
         }

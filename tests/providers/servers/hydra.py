@@ -13,7 +13,7 @@ from support import paths
 from support.ports import free_port
 from support.processes import Child
 
-from .server import Introspection, Server, wait_for
+from .server import Introspection, Json, Server, wait_for
 
 EXAMPLE = paths.REPOSITORY / "envoy" / "hydra"
 
@@ -102,6 +102,14 @@ class Hydra(Server):
     @property
     def introspection(self) -> Introspection:
         return Introspection(f"{self.admin}/admin/oauth2/introspect")
+
+    def revoke(self, got: Json) -> str:
+        httpx.delete(
+            f"{self.admin}/admin/oauth2/auth/sessions/consent",
+            params={"subject": "alice", "all": "true"},
+            timeout=60,
+        ).raise_for_status()
+        return "the person's consents deleted by the admin API"
 
     def rotate(self) -> None:
         """The newest key signs at once; the older ones stay in the set.

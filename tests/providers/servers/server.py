@@ -79,6 +79,20 @@ class Server(ABC):
     def introspection(self) -> Introspection | None:
         return None
 
+    def revoke(self, got: Json) -> str:
+        """Ends the access token of a token response; says how.
+
+        As its client does when the person logs out (RFC 7009), unless a server has another way.
+        """
+        asked = self.introspection
+        assert asked is not None
+        token = got["access_token"]
+        client = asked.ask(token).get("client_id", "")
+        form = {"token": token, "token_type_hint": "access_token", "client_id": client}
+        endpoint = self.metadata()["revocation_endpoint"]
+        httpx.post(endpoint, data=form, timeout=60).raise_for_status()
+        return "revoked by its client"
+
     @property
     def port(self) -> int:
         return urllib.parse.urlsplit(self.issuer).port or 80

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..stage import Stage
-from . import better_auth, hydra, introspection, keycloak, oidc_provider
+from . import (
+    better_auth,
+    canaille,
+    django_oauth_toolkit,
+    hydra,
+    introspection,
+    keycloak,
+    oidc_provider,
+)
 
 ALL: dict[str, Callable[[Stage], None]] = {
     "hydra": hydra.run,
     "keycloak": keycloak.run,
     "oidc-provider": oidc_provider.run,
     "better-auth": better_auth.run,
+    "django-oauth-toolkit": django_oauth_toolkit.run,
+    "canaille": canaille.run,
     "introspection": introspection.run,
 }

@@ -163,6 +163,7 @@ function makeOpaque(configuration) {
     return { audience, scope, accessTokenFormat: 'opaque' };
   };
   features.introspection = { enabled: true, allowedPolicy: () => true };
+  features.revocation = { enabled: true };
   configuration.clients = [
     ...configuration.clients,
     {
