@@ -33,16 +33,20 @@ class Deployment:
         engine: Engine,
         directory: Path,
         *,
+        more_files: Iterable[str] = (),
         overlay: Json | None = None,
         edit_envoy: Callable[[str], str] | None = None,
         services: Iterable[str] = (),
         compose_file: Path = paths.REPOSITORY / "envoy" / "docker-compose.yaml",
         project: str = PROJECT,
     ) -> None:
-        """`edit_envoy` gives another Envoy configuration; only `services` are started, if named."""
+        """`more_files` of `envoy/` are laid over the example first, then `overlay`.
+
+        `edit_envoy` gives another Envoy configuration; only `services` are started, if named.
+        """
         self.engine = engine
         self.directory = directory
-        files = [compose_file]
+        files = [compose_file, *(paths.REPOSITORY / "envoy" / name for name in more_files)]
         self.envoy_file = directory / "envoy.yaml"
         overlay = overlay or {}
         if edit_envoy is not None:
