@@ -35,6 +35,8 @@ class Lane:
     stranger_alg: str = ""
     """Where set, each request has a token of a key of its own that nobody publishes."""
     stranger_payload: str = ""
+    invented: bool = False
+    """True if each request has an opaque token of its own that nobody gave out."""
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class Load:
         rate: float,
         connections: int = CONNECTIONS,
     ) -> None:
+        self.port = port
         name = f"load-{next(_numbers)}"
         self._directory = directory / name
         self._directory.mkdir(parents=True)

@@ -201,7 +201,12 @@ class Generator:
         number = self._turn % len(self._texts)
         self._turn += 1
         lane = self._orders.lanes[number]
-        text = _text(_stranger(lane)) if lane.stranger_alg else self._texts[number]
+        if lane.stranger_alg:
+            text = _text(_stranger(lane))
+        elif lane.invented:
+            text = _text(f"invented_{os.urandom(16).hex()}")
+        else:
+            text = self._texts[number]
         return Request(self._due.popleft(), number, self._orders.generation, text)
 
     def _give_up_on_late_ones(self, now: float) -> None:

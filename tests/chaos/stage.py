@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -103,8 +103,9 @@ def envoy(
     *,
     dynamic: bool = False,
     drain_seconds: int = 2,
+    more_clusters: Sequence[Json] = (),
 ) -> Iterator[Envoy]:
-    """Runs one, with a cluster for each key server; says so if it has crashed meanwhile."""
+    """Runs one, with a cluster for each key server, and more; says so if it has crashed meanwhile."""
     clusters = {name: server.port for name, server in servers.items()}
     with Envoy(
         _new(directory),
@@ -113,6 +114,7 @@ def envoy(
         concurrency=WORKERS,
         dynamic=dynamic,
         drain_seconds=drain_seconds,
+        extra_clusters=more_clusters,
     ) as running:
         yield running
         running.check()

@@ -6,7 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..report import Report
-from . import cold_start, native, outage, rotation, soak, storm, updates, waiting, withdrawn
+from . import (
+    cold_start,
+    introspection,
+    native,
+    outage,
+    rotation,
+    soak,
+    storm,
+    updates,
+    waiting,
+    withdrawn,
+)
 
 Scenario = Callable[[Report, Path], None]
 
@@ -18,6 +29,7 @@ SCENARIOS: dict[str, Scenario] = {
     "storm": storm.run,
     "waiting": waiting.run,
     "updates": updates.run,
+    "introspection": introspection.run,
     "native": native.run,
     "soak": soak.run,
 }
