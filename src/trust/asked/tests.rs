@@ -1,5 +1,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
+mod recorded;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
