@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 from mcp.shared.auth import OAuthToken
-from support import paths
+from support import http1, paths
 from support.authorization import AuthorizationServer
 from support.bootstrap import Listener
 from support.envoy import Envoy
@@ -23,6 +23,7 @@ from support.ports import ReservedPort
 Json = dict[str, Any]
 LEGACY_VERSION = "2025-11-25"
 _CLIENT = {"name": "story", "version": "1"}
+_INITIALIZE = {"protocolVersion": LEGACY_VERSION, "capabilities": {}, "clientInfo": _CLIENT}
 _ABOUT: Json = {"protocolVersion": MODERN, "clientInfo": _CLIENT, "clientCapabilities": {}}
 """The part of `_meta` that every request of 2026-07-28 has."""
 STEPS, APART = 5, 300
@@ -55,6 +56,7 @@ def guarded(directory: Path, server: int) -> Iterator[str]:
                 configuration=configuration,
                 port=reserved.number,
                 holds_headers=True,
+                marks=("allow",),
             )
             clusters = {"upstream": server, "auth": authorization.port}
             with Envoy(directory / "guarded", {"mcp": listener}, clusters):
@@ -64,6 +66,7 @@ def guarded(directory: Path, server: int) -> Iterator[str]:
 def run(directory: Path, server: int, tools: Tools) -> None:
     """Says what it sees; fails where something did not work."""
     with guarded(directory, server) as url:
+        _paths(server, url)
         tokens = None
         for era in (MODERN, LEGACY):
             login = Login(tokens=tokens)
@@ -81,6 +84,24 @@ def run(directory: Path, server: int, tools: Tools) -> None:
             _stream(session, tools)
             _cancellation(session, tools)
             _end(session)
+
+
+# Paths that a server may take for its own.
+_NEAR = ("/", "/elsewhere", "/mcp/", "/mcp/elsewhere", "//mcp", "/MCP", "/mcp;x", "/%6dcp")
+
+
+def _paths(server: int, url: str) -> None:
+    """The paths beside /mcp at which the server serves; through the filter nobody without a token is."""
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": _INITIALIZE}).encode()
+    headers = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")]
+    guard = int(url.rpartition(":")[2].partition("/")[0])
+    found = []
+    for path in _NEAR:
+        if http1.request(server, "POST", path, headers, body, host=f"127.0.0.1:{server}").status == 200:
+            found.append(path)
+        through = http1.request(guard, "POST", path, headers, body, host=f"127.0.0.1:{guard}").status
+        assert through in (400, 401, 403), f"{path} without a token: {through}"
+    print(f"  also serves at: {' '.join(found) or 'no other path'}", flush=True)
 
 
 def _reason(error: BaseException) -> str:
@@ -113,7 +134,7 @@ class _Session:
                 "mcp-protocol-version": LEGACY_VERSION,
             },
         )
-        answer = self.post("initialize", {"protocolVersion": LEGACY_VERSION, "capabilities": {}, "clientInfo": _CLIENT}, 1)
+        answer = self.post("initialize", _INITIALIZE, 1)
         answer.raise_for_status()
         self.identity = answer.headers.get("mcp-session-id")
         if self.identity is None:
