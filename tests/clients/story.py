@@ -46,17 +46,15 @@ class Client(Protocol):
 
 @dataclass
 class Seen:
-    """Cells of the table, by column, and what was shown beside them."""
+    """Cells of the table, by column."""
 
     cells: dict[str, str] = field(default_factory=dict)
-    shown: list[str] = field(default_factory=list)
 
     def saw(self, column: str, cell: str) -> None:
         self.cells[column] = cell
         print(f"  {column}: {cell}", flush=True)
 
     def was_shown(self, where: str, text: str) -> None:
-        self.shown.append(text)
         print(f"    {where}, its user sees: {' '.join(text.split())[:300]}", flush=True)
 
 
