@@ -158,7 +158,7 @@ class EnvoyGateway(envoy_gateway.Shipped):
         self.stop()
         self._api.apply(Objects())
 
-    def apply(self, objects: Objects) -> None:
+    def _apply(self, objects: Objects) -> None:
         self._api.apply(objects)
 
     def children(self) -> list[Child]:
@@ -304,7 +304,7 @@ class Istio(istio_ways.Shipped):
         self.stop()
         self._api.apply(Objects())
 
-    def apply(self, objects: Objects) -> None:
+    def _apply(self, objects: Objects) -> None:
         self._api.apply(objects)
 
     def children(self) -> list[Child]:

@@ -137,7 +137,7 @@ class Standalone(Shipped):
     def log(self) -> str:
         return self._child.log()
 
-    def apply(self, objects: Objects) -> None:
+    def _apply(self, objects: Objects) -> None:
         """At one stroke: it reads a file as soon as it changes."""
         new = self._directory / "objects.new"
         new.write_text(yaml.safe_dump_all(objects))

@@ -82,7 +82,7 @@ class Alone(Shipped):
         text = yaml.safe_dump_all(one for one in objects if _istios(one))
         (self._manifests / "objects.yaml").write_text(text)
 
-    def apply(self, objects: Objects) -> None:
+    def _apply(self, objects: Objects) -> None:
         self._write(objects)
         said = self._child.stdout_path.read_text().count("\n")
         self._child.signal(signal.SIGHUP)

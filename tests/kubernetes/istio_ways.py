@@ -84,6 +84,15 @@ class Shipped(ControlPlane):
                 if "url" in fields:
                     remote["http_uri"]["uri"] = fields["url"]
 
+    def _change(self, objects: Objects) -> bool:
+        """Where istiod is too slow to join them, a changed WasmPlugin is pushed twice, at first as it was. The agent
+        converts both side by side, and the older may come last; it then stays until something changes."""
+        if self.way.name != "wasm-plugin":
+            return False
+        spec = objects[self.filter]["spec"]
+        spec["priority"] = spec.get("priority", 0) + 1
+        return True
+
     def set_image(self, objects: Objects, digest: str) -> None:
         url = f"oci://artifacts.example.com/{IMAGE_NAME}:{IMAGE_TAG}"
         self.set_module(objects, url=url, sha256=digest)

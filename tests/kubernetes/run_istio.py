@@ -128,6 +128,6 @@ def test_an_image_by_its_digest(plane: ControlPlane) -> None:
     del objects[plane.filter]["spec"]["wasm"]["sha256"]
     plane.configure(objects, new_name)
     plane.apply(objects)
-    wait_for_the_new_one(stage)
-    assert stage.status("/mcp", stage.bearer()) == 200
+    wait_for_the_new_one(plane)
+    plane.wait_for(200, stage.bearer())
     plane.serves()

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import httpx2
 import pytest
-from control_plane import INTERVAL, PATIENCE, ControlPlane
+from control_plane import PATIENCE, ControlPlane
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from stage import COPY_PATH, HOST, ISSUER, METADATA, NEW_MODULE_PATH, RESOURCE, Stage
@@ -118,7 +118,7 @@ class Story:
         plane.configure(objects, new_name)
         with Traffic(stage) as traffic:
             plane.apply(objects)
-            wait_for_the_new_one(stage)
+            wait_for_the_new_one(plane)
             seen = len(traffic.answers)
             until(lambda: len(traffic.answers) > seen + 20, "traffic", timeout=PATIENCE)
         assert Counter(traffic.answers) == {200: len(traffic.answers)}
@@ -132,9 +132,9 @@ class Story:
         plane.set_image(objects, digest)
         plane.configure(objects, new_name)
         plane.apply(objects)
-        wait_for_the_new_one(stage)
+        wait_for_the_new_one(plane)
         assert stage.artifacts.manifests & set(stage.artifacts.asked)
-        assert stage.status("/mcp", stage.bearer()) == 200
+        plane.wait_for(200, stage.bearer())
         plane.set_image(objects, "0" * 64)
         plane.apply(objects)
         plane.wait_for(403, stage.bearer())
@@ -181,14 +181,17 @@ class Story:
         plane.serves()
 
 
-def wait_for_the_new_one(stage: Stage) -> None:
+def wait_for_the_new_one(plane: ControlPlane) -> None:
     """The filter with the configuration of `new_name`."""
 
     def is_new() -> bool:
-        answer = stage.request("GET", METADATA)
+        try:
+            answer = plane.stage.request("GET", METADATA)
+        except OSError:
+            return False
         return answer.status == 200 and answer.json().get("resource_name") == "new"
 
-    until(is_new, "the new module", timeout=PATIENCE, interval=INTERVAL)
+    plane.until(is_new, "the new module")
 
 
 class Traffic:

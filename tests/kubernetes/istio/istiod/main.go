@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"istio.io/istio/pilot/pkg/config/kube/crd"
 	"istio.io/istio/pilot/pkg/model"
@@ -47,9 +48,11 @@ func main() {
 			ListenerBuilder: func() (net.Listener, error) { return net.Listen("tcp", *listen) },
 			// No Kubernetes says who may read which Secret.
 			DisableSecretAuthorization: true,
-			MeshConfig:                 meshConfig,
-			KubernetesObjectString:     text(*objects),
-			Configs:                    manifests,
+			// Changes of the same moment are joined, as istiod does by default.
+			DebounceTime:           100 * time.Millisecond,
+			MeshConfig:             meshConfig,
+			KubernetesObjectString: text(*objects),
+			Configs:                manifests,
 		})
 		// Whoever asks is taken for the gateway: there is no TLS here by which it could prove to be it.
 		// (It takes XDS_AUTH_PLAINTEXT=true in the environment besides.)
