@@ -76,6 +76,7 @@ def hydra_answers(path: str) -> dict[str, Any]:
 
 def new_login() -> CodeFlow:
     """A client that has just registered itself at Hydra, once Hydra answers."""
+    hydra_answers("jwks.json")
     return CodeFlow.registered(hydra_answers("openid-configuration"))
 
 
