@@ -3,7 +3,7 @@
 # missing on Debian, packages with apt-get.
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint native properties test e2e oldest build package reproducible demo compose providers agentmemory conformance clients kubernetes matrix chaos bench audit clean
+.PHONY: help check lint native properties test e2e oldest build tool package reproducible demo compose providers agentmemory conformance clients kubernetes matrix chaos bench audit clean
 # Each target uses all cores by itself.
 .NOTPARALLEL:
 
@@ -47,7 +47,10 @@ oldest: tools build browser ## most of them on the oldest; `make matrix` has tho
 build: ## dist/mcp_auth_filter.wasm and its SHA-256
 	@scripts/build
 
-package: build ## what a release has beside it in dist/: OCI image, SBOM, SHA256SUMS
+tool: ## target/tool/mcp-auth, the command-line tool for Linux on x86-64: one static file
+	@scripts/tool
+
+package: build tool ## all that a release has, in dist/: OCI image, the tool packed, SBOMs, SHA256SUMS
 	@scripts/package
 
 reproducible: ## makes the package of HEAD twice, in two folders, and compares every byte

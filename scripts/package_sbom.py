@@ -1,8 +1,9 @@
-"""Writes what is in the module, as CycloneDX 1.6: `package_sbom.py VERSION MODULE COMPILER < TREE`.
+"""Writes what is in the module, or in the tool, as CycloneDX 1.6:
+`package_sbom.py VERSION FILE COMPILER LIBC < TREE`.
 
-TREE is what `scripts/package` asks cargo for: the crates that are linked for wasm32-wasip1, with
-the features they have there. Crates that only build or test it, or the command-line tool, are not
-in the module and not named. COMPILER is the output of `rustc --version`: its standard library is.
+TREE is what `scripts/package` asks cargo for: the crates that are linked for the target of FILE, with
+the features they have there. Crates that only build or test it are not in it and not named. COMPILER
+is the output of `rustc --version`, LIBC names the C library: these are in it.
 
 Nothing depends on clock or machine; the serial number is made of the content.
 """
@@ -77,7 +78,7 @@ def component(crate: Crate, licence: str, digest: str) -> Json:
     }
 
 
-def standard_library(compiler: str) -> Json:
+def standard_library(compiler: str, libc: str) -> Json:
     found = COMPILER.match(compiler)
     if not found:
         sys.exit(f"package: `rustc --version` is not understood: {compiler}")
@@ -87,23 +88,23 @@ def standard_library(compiler: str) -> Json:
         "bom-ref": reference,
         "name": "rust-std",
         "version": found["version"],
-        "description": f"Rust's standard library and wasi-libc, as they came with {compiler}",
+        "description": f"Rust's standard library, as it came with {compiler}, and {libc}",
         "scope": "required",
         "licenses": [{"expression": "MIT OR Apache-2.0"}],
         "purl": reference,
     }
 
 
-def document(version: str, module: Path, compiler: str, tree: str) -> Json:
+def document(version: str, file: Path, compiler: str, libc: str, tree: str) -> Json:
     licences, needs = read(tree)
     own, *crates = licences
     if own != ("mcp-auth-filter", version):
         sys.exit(f"package: `cargo tree` speaks of {' '.join(own)}, not of version {version}.")
-    digest = hashlib.sha256(module.read_bytes()).hexdigest()
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
     pinned = checksums(Path("Cargo.lock"))
     # It is not on crates.io: a purl of that kind would name somebody else's.
-    reference = f"pkg:generic/{module.name}@{version}?checksum=sha256:{digest}"
-    library = standard_library(compiler)
+    reference = f"pkg:generic/{file.name}@{version}?checksum=sha256:{digest}"
+    library = standard_library(compiler, libc)
     content: Json = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -111,9 +112,9 @@ def document(version: str, module: Path, compiler: str, tree: str) -> Json:
         "version": 1,
         "metadata": {
             "component": {
-                "type": "library",
+                "type": "library" if file.suffix == ".wasm" else "application",
                 "bom-ref": reference,
-                "name": module.name,
+                "name": file.name,
                 "version": version,
                 "hashes": sha256(digest),
                 "licenses": [{"expression": licences[own]}],
@@ -141,5 +142,5 @@ def document(version: str, module: Path, compiler: str, tree: str) -> Json:
 
 
 if __name__ == "__main__":
-    version, module, compiler = sys.argv[1:]
-    print(json.dumps(document(version, Path(module), compiler, sys.stdin.read()), indent=2))
+    version, file, compiler, libc = sys.argv[1:]
+    print(json.dumps(document(version, Path(file), compiler, libc, sys.stdin.read()), indent=2))

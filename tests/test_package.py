@@ -1,4 +1,5 @@
-"""The output of `make package`: an image that Istio and Envoy Gateway can read, and an SBOM that is true."""
+"""The output of `make package`: an image that Istio and Envoy Gateway can read, the command-line tool with all
+that belongs to it, and SBOMs that are true."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support import paths
+from support import paths, tool
 from support.processes import Child
 from support.waiting import until
 
@@ -28,13 +29,15 @@ LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 VERSION = tomllib.loads((paths.REPOSITORY / "Cargo.toml").read_text())["package"]["version"]
 NAME = f"mcp_auth_filter-{VERSION}"
+TOOL = f"mcp-auth-{VERSION}-x86_64-linux"
+FILES = ("mcp_auth_filter.wasm", f"{NAME}.oci.tar", f"{NAME}.cdx.json", f"{TOOL}.tar", f"{TOOL}.cdx.json")
 
 Json = dict[str, Any]
 
 
-def package(folder: Path, module: Path, **environment: str) -> Path:
+def package(folder: Path, module: Path, program: Path, **environment: str) -> Path:
     made = subprocess.run(
-        [paths.REPOSITORY / "scripts" / "package", folder, module],
+        [paths.REPOSITORY / "scripts" / "package", folder, module, program],
         env=os.environ | environment,
         capture_output=True,
         text=True,
@@ -50,8 +53,18 @@ def module() -> Path:
 
 
 @pytest.fixture(scope="module")
-def folder(module: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return package(tmp_path_factory.mktemp("package"), module)
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tool as the tests have it, and what `make tool`, which takes minutes, would say of it."""
+    built = tmp_path_factory.mktemp("tool") / "mcp-auth"
+    subprocess.run(["strip", "-o", built, tool.mcp_auth()], check=True)
+    (built.parent / "compiler").write_text("rustc 1.95.0 (59807616e 2026-04-14)\n")
+    (built.parent / "libc").write_text("a C library\n")
+    return built
+
+
+@pytest.fixture(scope="module")
+def folder(module: Path, program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return package(tmp_path_factory.mktemp("package"), module, program)
 
 
 def sha256(data: bytes) -> str:
@@ -138,16 +151,52 @@ def test_the_checksums_are_those_of_the_files(folder: Path) -> None:
     lines = (folder / "SHA256SUMS").read_text().splitlines()
     assert lines == [
         f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}"
-        for name in ("mcp_auth_filter.wasm", f"{NAME}.oci.tar", f"{NAME}.cdx.json")
+        for name in FILES
     ]
 
 
-def test_again_and_elsewhere_it_is_the_same(folder: Path, module: Path, tmp_path: Path) -> None:
+def test_again_and_elsewhere_it_is_the_same(
+    folder: Path, module: Path, program: Path, tmp_path: Path
+) -> None:
     other = package(
-        tmp_path / "a longer name", module, TZ="Pacific/Auckland", LC_ALL="C", PYTHONHASHSEED="7"
+        tmp_path / "a longer name",
+        module,
+        program,
+        TZ="Pacific/Auckland",
+        LC_ALL="C",
+        PYTHONHASHSEED="7",
     )
-    for name in ("SHA256SUMS", f"{NAME}.oci.tar", f"{NAME}.cdx.json"):
+    for name in ("SHA256SUMS", *FILES):
         assert (other / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_the_tool_comes_with_all_that_belongs_to_it(
+    folder: Path, program: Path, tmp_path: Path
+) -> None:
+    with tarfile.open(folder / f"{TOOL}.tar") as archive:
+        archive.extractall(tmp_path, filter="data")
+    there = tmp_path / TOOL
+    packed = there / "bin" / "mcp-auth"
+    assert packed.read_bytes() == program.read_bytes()
+    said = subprocess.run([packed, "--version"], check=True, capture_output=True, text=True)
+    assert said.stdout == f"mcp-auth {VERSION}\n"
+    share = there / "share"
+    pages = {page.name: page.read_text() for page in (share / "man" / "man1").iterdir()}
+    commands = re.findall(r"^  ([a-z]+) ", tool.run("--help").stdout, re.MULTILINE)
+    assert {"probe", "init", "check"} < set(commands)
+    for command in commands:
+        if command not in ("help", "mcp"):
+            assert f"mcp-auth-{command}.1" in pages
+    # The long form: what a screen of --help has no room for.
+    assert ".TH mcp-auth-explain" in pages["mcp-auth-explain.1"]
+    assert "Nothing is sent anywhere" in pages["mcp-auth-explain.1"]
+    for shell, name in (
+        ("bash", "bash-completion/completions/mcp-auth"),
+        ("fish", "fish/vendor_completions.d/mcp-auth.fish"),
+        ("zsh", "zsh/site-functions/_mcp-auth"),
+    ):
+        assert (share / name).read_text() == tool.run("completions", shell).stdout
+    assert (there / "LICENSE").read_text() == (paths.REPOSITORY / "LICENSE").read_text()
 
 
 @pytest.fixture
@@ -210,6 +259,16 @@ def sbom(folder: Path) -> Json:
     return json.loads((folder / f"{NAME}.cdx.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def sbom_of_the_tool(folder: Path) -> Json:
+    return json.loads((folder / f"{TOOL}.cdx.json").read_text())
+
+
+@pytest.fixture(params=["sbom", "sbom_of_the_tool"])
+def either(request: pytest.FixtureRequest) -> Json:
+    return request.getfixturevalue(request.param)
+
+
 def named(sbom: Json) -> set[tuple[str, str]]:
     return {(one["name"], one["version"]) for one in sbom["components"]}
 
@@ -255,9 +314,21 @@ def test_the_sbom_names_nothing_else(sbom: Json) -> None:
     assert not names & (of_the_command_line | of_tests | of_the_compiler)
 
 
-def test_the_sbom_has_version_licence_and_checksum_of_each(sbom: Json) -> None:
+def test_the_tools_sbom_names_what_is_in_it(sbom_of_the_tool: Json, program: Path) -> None:
+    subject = sbom_of_the_tool["metadata"]["component"]
+    assert (subject["type"], subject["name"]) == ("application", "mcp-auth")
+    digest = hashlib.sha256(program.read_bytes()).hexdigest()
+    assert subject["hashes"] == [{"alg": "SHA-256", "content": digest}]
+    names = {name for name, _ in named(sbom_of_the_tool)}
+    assert {"clap", "jwt-simple", "rustls", "ureq", "p256"} < names
+    assert not names & {"boon", "divan", "proptest", "cc", "syn"}
+    (library,) = (one for one in sbom_of_the_tool["components"] if one["name"] == "rust-std")
+    assert library["description"].endswith(", and a C library")
+
+
+def test_the_sbom_has_version_licence_and_checksum_of_each(either: Json) -> None:
     checksums = locked()
-    for one in sbom["components"]:
+    for one in either["components"]:
         assert one["licenses"][0]["expression"]
         if one["name"] == "rust-std":
             continue
@@ -266,15 +337,15 @@ def test_the_sbom_has_version_licence_and_checksum_of_each(sbom: Json) -> None:
         assert one["hashes"] == [{"alg": "SHA-256", "content": checksums[crate]}]
 
 
-def test_the_sboms_graph_is_whole(sbom: Json) -> None:
-    references = [one["bom-ref"] for one in sbom["components"]]
+def test_the_sboms_graph_is_whole(either: Json) -> None:
+    references = [one["bom-ref"] for one in either["components"]]
     assert len(references) == len(set(references))
-    graph = {one["ref"]: one["dependsOn"] for one in sbom["dependencies"]}
+    graph = {one["ref"]: one["dependsOn"] for one in either["dependencies"]}
     reached: set[str] = set()
-    waiting = [sbom["metadata"]["component"]["bom-ref"]]
+    waiting = [either["metadata"]["component"]["bom-ref"]]
     while waiting:
         one = waiting.pop()
         if one not in reached:
             reached.add(one)
             waiting += graph.get(one, [])
-    assert reached == {*references, sbom["metadata"]["component"]["bom-ref"]}
+    assert reached == {*references, either["metadata"]["component"]["bom-ref"]}
