@@ -289,6 +289,9 @@ fn an_answer_is_judged_as_claims_are() {
         assert_eq!(worker.answered(OPAQUE, &answer), expected, "{answer}");
         assert_eq!(worker.answered(OPAQUE, &answer), expected, "{answer}");
         assert_eq!(worker.asked, 1, "it is remembered: {answer}");
+        if let Seen::Allowed(_) = expected {
+            assert_eq!(worker.trust.memory.remembered().0, 1, "{answer}");
+        }
     }
 }
 
