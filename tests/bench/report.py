@@ -18,9 +18,10 @@ by `make bench REPORT=1`; `make bench` alone leaves the same in `target/bench/`,
 `results.json`.
 
 Absolute figures are of one machine and one hour; what counts are the ratios. They are taken within
-a round, in which each Envoy is loaded once, one after the other, while the others rest. Figures are
-medians of the rounds, with the least and the most in parentheses. CPU is that of the whole Envoy
-process, user and system, divided by the requests answered.
+a round, in which each contender is loaded once, in an Envoy that is started and warmed up for it:
+two Envoys of the same configuration can differ by 8 %, each true to itself for as long as it lives.
+Figures are medians of the rounds, with the least and the most in parentheses. CPU is that of the
+whole Envoy process, user and system, divided by the requests answered.
 
 `jwt_authn` and this filter do the same work: they check signature, issuer, audience and times of a
 token, put three claims into headers, and remove the `Authorization` header. Envoy answers by itself

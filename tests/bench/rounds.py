@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -49,18 +48,11 @@ def run(
 ) -> dict[str, list[Sample]]:
     """The samples of each contender, by round."""
     samples: dict[str, list[Sample]] = {name: [] for name in scenario.contenders}
-    with ExitStack() as stack:
-        running: dict[str, Envoy] = {}
-        for number in range(rounds):
-            for name in rotated(scenario.contenders, number):
-                own = scenario.of(name)
-                if scenario.new_tokens:
-                    with _started(own, contenders[name], directory) as envoy:
-                        samples[name].append(_sample(own, envoy, number, seconds))
-                    continue
-                if name not in running:
-                    running[name] = stack.enter_context(_started(own, contenders[name], directory))
-                samples[name].append(_sample(own, running[name], number, seconds))
+    for number in range(rounds):
+        for name in rotated(scenario.contenders, number):
+            own = scenario.of(name)
+            with _started(own, contenders[name], directory) as envoy:
+                samples[name].append(_sample(own, envoy, number, seconds))
     return samples
 
 
