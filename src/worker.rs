@@ -10,14 +10,15 @@
 //! |---|---|
 //! | a stream, and how far it is | `stream` |
 //! | requests that wait for keys: bound, deadline, whose turn it is | `wait_queue` |
-//! | requests whose bodies are read, and how much of them is held | `body_reads`, `body_room` |
-//! | whether the host withholds bodies | `probe` |
+//! | requests whose bodies are judged; how far they are read, and how much of them is held | `bodies`; `body_reads`, `body_room` |
+//! | the work of a tick; whether the host withholds bodies | `ticks`; `probe` |
 //! | decisions, carried out | `enforcer` |
 //! | responses that are changed | `responses` |
 //! | what the keys want done: calls, by what waits for their answers | `calls` |
 //! | signatures that the host checks | `signatures` |
 //! | counters and gauges; lines for the log | `metrics`; `refusal_log`, `report` |
 
+mod bodies;
 mod body_reads;
 mod body_room;
 mod calls;
@@ -32,13 +33,14 @@ mod signatures;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod ticks;
 mod wait_queue;
 
 use std::time::Duration;
 
 use log::error;
 
-use crate::config::{Config, Mode};
+use crate::config::Config;
 use crate::gate::{self, Decision};
 use crate::ids::StreamId;
 use crate::keys::{KeySource, Keys};
@@ -48,30 +50,16 @@ use crate::resource::host::Authority;
 use crate::sorted_map::SortedMap;
 use crate::time::UnixNanos;
 use crate::trust::{Awaited, Trust};
-use body_reads::{BodyReads, BodyWanted, Delivery, Step};
+use body_reads::{BodyReads, BodyWanted};
 use calls::Call;
 use enforcer::Enforcer;
-use host::{CallId, HeaderMap, Host, HostError};
+use host::{CallId, HeaderMap, Host};
 use responses::Responses;
 use stream::{Callback, Phase, Turn, UndecidedRequest};
-use wait_queue::{Due, Full, WaitQueue};
+use wait_queue::{Full, WaitQueue};
 
 pub use enforcer::refuse_unconfigured;
 pub use stream::{Action, Stream};
-
-/// The longest time between two ticks: a wall clock may jump, and nothing else wakes the root.
-const LONGEST_TICK: Duration = Duration::from_secs(1);
-/// The shortest one: how long a stream's wish for a fetch waits for the root.
-const SHORTEST_TICK: Duration = Duration::from_millis(1);
-/// How often it is asked whether bodies come without a call.
-const PROBE: Duration = Duration::from_millis(5);
-
-/// How many streams one callback answers or resumes.
-///
-/// Envoy does so once the callback has returned, and within it: the answer to a stream calls the
-/// module, the answer to the next one comes at the end of that call, and so on. About 305 of them
-/// end the stack, and with it the VM. So it is done in ticks alone, and with a margin of ten.
-const AT_ONCE: usize = 30;
 
 /// What one worker has for one configuration.
 pub struct Worker<H> {
@@ -102,14 +90,15 @@ impl<H: Host> Worker<H> {
         } else {
             Keys::new(config.key_sources(), now, seed)
         };
+        let trust = Trust::new(
+            &config,
+            keys,
+            signatures::preferred(&host),
+            [host.random(), host.random()],
+        );
         let worker = Self {
             needs_authority: gate::needs_authority(&config),
-            trust: Trust::new(
-                &config,
-                keys,
-                signatures::preferred(&host),
-                [host.random(), host.random()],
-            ),
+            trust,
             waiting: WaitQueue::new(config.limits.held_requests),
             bodies: BodyReads::new(&config.limits),
             responses: Responses::default(),
@@ -184,33 +173,6 @@ impl<H: Host> Worker<H> {
         self.responses.remove(stream.id);
         self.stop_waiting(stream.id);
         self.resuming.retain(|resuming| *resuming != stream.id);
-    }
-
-    /// Time has passed. Called in the context of the root.
-    pub fn tick(&mut self) {
-        let Some(now) = self.now() else {
-            return;
-        };
-        self.trust.keys.handle_tick(now);
-        self.trust.introspection.handle_tick(now);
-        self.run_commands(now);
-        let left = self.resume(AT_ONCE);
-        let left = self.decide_due(now, left);
-        let left = self.refuse_overdue_bodies(now, left);
-        self.probe_bodies(left);
-        self.behind = left == 0;
-        let Enforcer {
-            host,
-            metrics,
-            refusals,
-        } = &mut self.enforcer;
-        metrics.held_body_bytes(host, &self.config, self.bodies.held_bytes());
-        metrics.flush(host, &self.config);
-        refusals.tick(now);
-        for (issuer, status) in self.trust.keys.status(now) {
-            metrics.key_status(host, &self.config, issuer, status);
-        }
-        self.plan(now);
     }
 
     /// The answer to a call has come. Called in the context of the root.
@@ -365,99 +327,6 @@ impl<H: Host> Worker<H> {
             .carry_out(&self.config, decision, Some(head), stream, callback);
     }
 
-    /// A request's token is good: its body is to be judged.
-    fn read_body(&mut self, wanted: BodyWanted, now: UnixNanos, callback: Callback) {
-        let stream = wanted.request.stream.clone();
-        let deadline = now.saturating_add(self.config.limits.body_time);
-        let step = self.bodies.want(wanted, deadline, &self.enforcer.host);
-        self.take_step(&stream, step, now, callback);
-        if self.bodies.delivery == Delivery::Unknown && step == Step::Wait {
-            self.plan(now);
-        }
-    }
-
-    /// More of a body has come, or its end.
-    fn read_more(&mut self, stream: &Stream, bytes: Option<usize>, ends: bool) {
-        if matches!(stream.phase(), Phase::Forwarded | Phase::Untouched) {
-            return;
-        }
-        let host = &self.enforcer.host;
-        let step = self.bodies.take(stream.id, bytes, ends, host);
-        if step == Step::Wait {
-            return;
-        }
-        match host.now() {
-            Ok(now) => self.take_step(stream, step, now, Callback::Stream),
-            Err(HostError) => self.give_up_reading(stream),
-        }
-    }
-
-    fn take_step(&mut self, stream: &Stream, step: Step, now: UnixNanos, callback: Callback) {
-        match step {
-            Step::Wait => {}
-            Step::ForwardHeaders => self.forward_headers(stream, callback),
-            Step::Judge => self.judge_body(stream, now, callback),
-            Step::Refuse(reason) => self.refuse_body(stream.id, reason, now, callback),
-            Step::GiveUp => self.give_up_reading(stream),
-        }
-    }
-
-    fn judge_body(&mut self, stream: &Stream, now: UnixNanos, callback: Callback) {
-        let Some((BodyWanted { request, pending }, body)) = self.bodies.remove(stream.id) else {
-            return;
-        };
-        let UndecidedRequest { route, head, .. } = &request;
-        // Else it was told before what its response needs.
-        let tells = pending.expects_body || stream.phase() != Phase::HeadersForwarded;
-        let body = body.as_body();
-        let mut decision = gate::decide_operation(&self.config, route, head, pending, body, now);
-        if let Decision::Allow(edits) = &mut decision
-            && tells
-        {
-            self.responses.expect(stream.id, route, edits);
-        }
-        self.finish(&request, &decision, callback);
-    }
-
-    /// Refuses a request for its body, which is not judged: it may wait for keys still.
-    fn refuse_body(
-        &mut self,
-        stream: StreamId,
-        reason: Reason,
-        now: UnixNanos,
-        callback: Callback,
-    ) {
-        let waiting = self.stop_waiting(stream);
-        let wanted = self.bodies.remove(stream);
-        if let Some(request) = wanted.map(|(wanted, _)| wanted.request).or(waiting) {
-            self.refuse(request, reason, now, callback);
-        }
-    }
-
-    /// Sends headers on before the body is judged.
-    fn forward_headers(&mut self, stream: &Stream, callback: Callback) {
-        let Some(BodyWanted { request, pending }) = self.bodies.wanted(stream.id) else {
-            return;
-        };
-        if !pending.expects_body {
-            let mut edits = pending.edits.clone();
-            self.responses.expect(stream.id, &request.route, &mut edits);
-        }
-        let forwarded = self
-            .enforcer
-            .forward_headers(&pending.edits, stream, callback);
-        if forwarded.is_err() {
-            self.bodies.remove(stream.id);
-        }
-    }
-
-    /// The host failed while a body was read.
-    fn give_up_reading(&mut self, stream: &Stream) {
-        if self.bodies.remove(stream.id).is_some() {
-            self.enforcer.give_up(stream);
-        }
-    }
-
     /// Takes away the trailers that must not reach a server.
     fn remove_trailers(&self) -> host::Result<()> {
         let host = &self.enforcer.host;
@@ -466,71 +335,6 @@ impl<H: Host> Worker<H> {
             host.remove_header(HeaderMap::RequestTrailers, &name)?;
         }
         Ok(())
-    }
-
-    /// Resumes up to `most` of those whose turn it is; returns how many more it could have been.
-    fn resume(&mut self, most: usize) -> usize {
-        let resumed: Vec<StreamId> = self
-            .resuming
-            .drain(..most.min(self.resuming.len()))
-            .collect();
-        let left = most.saturating_sub(resumed.len());
-        for stream in resumed {
-            self.on_behalf_of(stream, |worker| {
-                if worker.enforcer.host.resume_request().is_err() {
-                    error!("the host did not resume a request");
-                }
-            });
-        }
-        left
-    }
-
-    /// Decides on up to `most` of those that need not wait any longer; returns how many more it
-    /// could have been. The rest has its turn at the next tick, which [`Worker::plan`] brings near.
-    fn decide_due(&mut self, now: UnixNanos, most: usize) -> usize {
-        let due = self.waiting.take_due(now, most);
-        let left = most.saturating_sub(due.len());
-        for Due {
-            stream,
-            awaited,
-            deadline,
-            woken,
-            request,
-        } in due
-        {
-            let reason = match awaited {
-                Awaited::Keys(_) => Reason::KeysUnavailable,
-                Awaited::Answer(..) => Reason::IntrospectionUnavailable,
-            };
-            self.on_behalf_of(stream, |worker| {
-                if woken {
-                    worker.decide(request, Turn::Again { deadline, now });
-                } else {
-                    worker.refuse(request, reason, now, Callback::Root);
-                }
-            });
-        }
-        self.count_waiting();
-        left
-    }
-
-    /// Refuses up to `most` requests whose body has not ended in time; returns how many more it
-    /// could have been.
-    fn refuse_overdue_bodies(&mut self, now: UnixNanos, most: usize) -> usize {
-        let overdue = self.bodies.take_overdue(now, most);
-        let left = most.saturating_sub(overdue.len());
-        for stream in overdue {
-            if self.config.mode == Mode::Observe {
-                // It goes on with its next piece: Envoy before 1.39.1 loses that if it is resumed
-                // from here.
-                self.bodies.mark_late(stream);
-            } else {
-                self.on_behalf_of(stream, |worker| {
-                    worker.refuse_body(stream, Reason::BodyTimeout, now, Callback::Root);
-                });
-            }
-        }
-        left
     }
 
     /// A stream waits no longer: its request, if it did.
@@ -545,39 +349,6 @@ impl<H: Host> Worker<H> {
         metrics.held(host, &self.config, self.waiting.len());
     }
 
-    /// Sets the next tick to when something is to be done.
-    fn plan(&self, now: UnixNanos) {
-        let holds_headers = || self.bodies.holding_headers().next().is_some();
-        let probe = match self.bodies.delivery {
-            Delivery::Unknown => holds_headers().then(|| now.saturating_add(PROBE)),
-            Delivery::Withheld => holds_headers().then_some(now),
-            Delivery::Delivered => None,
-        };
-        let next = [
-            self.trust.keys.poll_timeout(),
-            self.trust.introspection.poll_timeout(),
-            self.waiting.poll_timeout(),
-            probe,
-            self.behind.then_some(now),
-        ]
-        .into_iter()
-        .flatten()
-        .min();
-        let wait = next.map_or(LONGEST_TICK, |next| next.since(now));
-        let wait = wait.clamp(SHORTEST_TICK, LONGEST_TICK);
-        self.tick_every(wait);
-    }
-
-    fn plan_now(&self) {
-        self.tick_every(SHORTEST_TICK);
-    }
-
-    fn tick_every(&self, wait: Duration) {
-        if self.enforcer.host.tick_every(wait).is_err() {
-            error!("the host refused a tick period");
-        }
-    }
-
     /// The time, in the context of the root: what cannot be dated is left for another tick.
     fn now(&self) -> Option<UnixNanos> {
         let now = self.enforcer.host.now();
@@ -585,16 +356,6 @@ impl<H: Host> Worker<H> {
             error!("the host does not tell the time");
         }
         now.ok()
-    }
-
-    /// Runs `act` in the context of a stream, then returns to the root's.
-    fn on_behalf_of(&mut self, stream: StreamId, act: impl FnOnce(&mut Self)) {
-        if self.enforcer.host.act_for(stream).is_ok() {
-            act(self);
-        }
-        if self.enforcer.host.act_for_root().is_err() {
-            error!("the host does not know the root context");
-        }
     }
 }
 

@@ -4,6 +4,7 @@ mod bodies;
 mod failures;
 mod host;
 mod logs;
+mod proxy;
 mod requests;
 mod responses;
 mod waiting;
@@ -12,9 +13,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::ticks::{AT_ONCE, LONGEST_TICK, PROBE, SHORTEST_TICK};
 use super::*;
 use crate::testing;
-use host::Proxy;
+use proxy::Proxy;
 
 const NOW: UnixNanos = UnixNanos::from_secs(1_800_000_000);
 const ISSUER: &str = "https://auth.example.com";

@@ -119,3 +119,27 @@ fn a_host_that_calls_all_signatures_good_is_not_believed() {
     proxy.get(3);
     assert_eq!(proxy.mark(3), "allow");
 }
+
+#[test]
+fn a_remembered_opaque_token_takes_the_calls_of_a_remembered_jwt() {
+    let mut config = inline();
+    config["issuers"][0]["introspection"] =
+        json!({"cluster": "introspection", "endpoint": "https://auth.example.com/introspect"});
+    let mut proxy = Proxy::new(&config);
+    let opaque = "an-opaque-token-of-some-length";
+    proxy.request_with(2, "GET", opaque, true);
+    proxy.tick();
+    let mut answer = claims();
+    answer["active"] = json!(true);
+    proxy.answer(200, &answer.to_string());
+    assert_eq!(proxy.ticks(), [[2]]);
+    proxy.get(3);
+
+    let mut calls_of = |id, token: &str| {
+        proxy.host.world().made.clear();
+        proxy.request_with(id, "GET", token, true);
+        assert_eq!(proxy.mark(id), "allow");
+        proxy.host.world().made.clone()
+    };
+    assert_eq!(calls_of(4, opaque), calls_of(5, &token()));
+}
