@@ -7,7 +7,8 @@
 //! What goes wrong says nothing of a token: only `"active": false` does. A client can cause some of
 //! it, so it is charged to its token alone, and nothing here ever stops asking about others; how many
 //! are asked about at once and in a second is bounded. An answer never holds for longer than is
-//! configured, in an outage neither. Each worker asks for itself.
+//! configured, in an outage neither. Workers that [share](Introspection::share) tell each other which
+//! of them asks about a token, and what the issuer said; the others ask for themselves.
 
 mod answer;
 mod ask_error;
@@ -15,6 +16,7 @@ mod asker;
 mod digest;
 mod endpoint;
 mod memory;
+mod shared;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -25,7 +27,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::ids::IssuerId;
-use crate::keys::{FetchError, FetchOutcome};
+use crate::keys::{FetchError, FetchOutcome, SharedEntry};
 use crate::time::UnixNanos;
 use crate::url::HttpUrl;
 
@@ -55,6 +57,24 @@ pub struct Call {
     pub timeout: Duration,
 }
 
+/// The entry that workers share about one token: [`Command`]s name it, and their results are handed
+/// back with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryId {
+    issuer: IssuerId,
+    question: TokenDigest,
+    purpose: Purpose,
+}
+
+/// The reason for which a shared entry is read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To find out whether to ask.
+    Ask,
+    /// To tell what came of a question.
+    Tell,
+}
+
 /// Without the form: it has a token.
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,6 +90,25 @@ impl fmt::Debug for Call {
 pub enum Command {
     /// Send this.
     Call(Call),
+    /// Read an entry of the host's shared data, and hand it to [`Introspection::handle_shared`].
+    ReadShared {
+        /// To be handed back with what came of it.
+        entry: EntryId,
+        /// The entry's name.
+        key: String,
+    },
+    /// Write an entry of the host's shared data if it still has this version, and say to
+    /// [`Introspection::handle_shared_written`] whether it had.
+    WriteShared {
+        /// To be handed back with what came of it.
+        entry: EntryId,
+        /// The entry's name.
+        key: String,
+        /// The value to write.
+        value: Vec<u8>,
+        /// The version that was read.
+        version: u32,
+    },
     /// Judge the requests that wait for this answer anew.
     Wake(IssuerId, TokenDigest),
     /// Tell the operator.
@@ -182,6 +221,45 @@ impl Introspection {
         });
     }
 
+    /// From now on this worker shares with others what it is told. `worker` tells them apart.
+    pub fn share(&mut self, worker: u64) {
+        for asker in self.issuers.iter_mut().flatten() {
+            asker.share(worker);
+        }
+    }
+
+    /// A shared entry was read; `None` where the host has none to share.
+    pub fn handle_shared(&mut self, id: EntryId, entry: Option<SharedEntry>, now: UnixNanos) {
+        self.of(id.issuer, |asker, outbox| match id.purpose {
+            Purpose::Ask => asker.handle_look(id.question, entry, now, outbox),
+            Purpose::Tell => asker.handle_publication(id.question, entry, now, outbox),
+        });
+    }
+
+    /// A shared entry was written as was asked, or was not.
+    pub fn handle_shared_written(&mut self, id: EntryId, written: bool, now: UnixNanos) {
+        self.of(id.issuer, |asker, outbox| match id.purpose {
+            Purpose::Ask => asker.handle_announced(id.question, written, now, outbox),
+            Purpose::Tell => asker.handle_published(id.question, written, outbox),
+        });
+    }
+
+    /// This worker ends: its questions are left to another.
+    pub fn handle_shutdown(&mut self) {
+        self.each(|asker, outbox| asker.handle_shutdown(outbox));
+    }
+
+    fn of(&mut self, issuer: IssuerId, act: impl FnOnce(&mut Asker, &mut Outbox<'_>)) {
+        let mut act = Some(act);
+        self.each(|asker, outbox| {
+            if outbox.id == issuer
+                && let Some(act) = act.take()
+            {
+                act(asker, outbox);
+            }
+        });
+    }
+
     fn each(&mut self, mut act: impl FnMut(&mut Asker, &mut Outbox<'_>)) {
         for (at, asker) in self.issuers.iter_mut().enumerate() {
             if let Some(asker) = asker {
@@ -232,6 +310,37 @@ impl Outbox<'_> {
             timeout,
         }));
         id
+    }
+
+    fn read_shared(&mut self, question: TokenDigest, purpose: Purpose, key: &str) {
+        self.commands.push_back(Command::ReadShared {
+            entry: self.entry(question, purpose),
+            key: key.to_owned(),
+        });
+    }
+
+    fn write_shared(
+        &mut self,
+        question: TokenDigest,
+        purpose: Purpose,
+        key: &str,
+        value: Vec<u8>,
+        version: u32,
+    ) {
+        self.commands.push_back(Command::WriteShared {
+            entry: self.entry(question, purpose),
+            key: key.to_owned(),
+            value,
+            version,
+        });
+    }
+
+    fn entry(&self, question: TokenDigest, purpose: Purpose) -> EntryId {
+        EntryId {
+            issuer: self.id,
+            question,
+            purpose,
+        }
     }
 
     fn wake(&mut self, question: TokenDigest) {

@@ -85,17 +85,21 @@ impl<H: Host> Worker<H> {
         let now = host.now().unwrap_or(UnixNanos::ZERO);
         // No two workers are alike.
         let seed = host.random();
-        let keys = if has_own_shared_data(&host) {
+        let shares = has_own_shared_data(&host);
+        let keys = if shares {
             Keys::sharing(config.key_sources(), now, seed)
         } else {
             Keys::new(config.key_sources(), now, seed)
         };
-        let trust = Trust::new(
+        let mut trust = Trust::new(
             &config,
             keys,
             signatures::preferred(&host),
             [host.random(), host.random()],
         );
+        if shares {
+            trust.introspection.share(seed);
+        }
         let worker = Self {
             needs_authority: gate::needs_authority(&config),
             trust,
@@ -188,6 +192,7 @@ impl<H: Host> Worker<H> {
     /// The configuration is no longer used. Called in the context of the root.
     pub fn shut_down(&mut self) {
         self.trust.keys.handle_shutdown();
+        self.trust.introspection.handle_shutdown();
         if let Some(now) = self.now() {
             self.run_commands(now);
         }

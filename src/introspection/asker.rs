@@ -1,5 +1,7 @@
 //! One issuer, and what it is asked.
 
+mod sharing;
+
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use crate::keys::backoff::CALLBACK_GRACE;
 use crate::keys::fetch_error::shown;
 use crate::rate_limit::RateLimit;
 use crate::time::UnixNanos;
-use crate::url::HttpUrl;
+use sharing::Sharing;
 
 /// How many questions are under way at once. Some servers take 0.4 s of CPU for each, and for
 /// tokens that do not exist no less.
@@ -50,6 +52,8 @@ pub(super) struct Asker {
     new: RateLimit,
     /// How many questions were not asked for want of room, since this was last told.
     turned_away: u64,
+    /// `None` if workers do not share.
+    sharing: Option<Sharing>,
 }
 
 struct Open {
@@ -58,13 +62,53 @@ struct Open {
     /// Whether the token was active before.
     known: bool,
     since: UnixNanos,
-    call: Option<UnderWay>,
+    step: Step,
+    /// The others were told that this worker asks.
+    is_announced: bool,
+}
+
+/// How far a question is.
+enum Step {
+    /// It waits for its turn.
+    Waits,
+    /// The shared entry is read.
+    Looks,
+    /// The shared entry is written: this worker asks.
+    Announces,
+    /// Another worker asks; the next look is then.
+    Follows(UnixNanos),
+    /// It was sent.
+    Asked(UnderWay),
 }
 
 struct UnderWay {
     id: CallId,
     begun: UnixNanos,
     repeated: bool,
+}
+
+impl Open {
+    fn under_way(&self) -> Option<&UnderWay> {
+        match &self.step {
+            Step::Asked(under_way) => Some(under_way),
+            Step::Waits | Step::Looks | Step::Announces | Step::Follows(_) => None,
+        }
+    }
+
+    fn under_way_mut(&mut self) -> Option<&mut UnderWay> {
+        match &mut self.step {
+            Step::Asked(under_way) => Some(under_way),
+            Step::Waits | Step::Looks | Step::Announces | Step::Follows(_) => None,
+        }
+    }
+
+    /// Whether it is sent, or about to be.
+    fn takes_room(&self) -> bool {
+        match self.step {
+            Step::Looks | Step::Announces | Step::Asked(_) => true,
+            Step::Waits | Step::Follows(_) => false,
+        }
+    }
 }
 
 struct Refused {
@@ -83,6 +127,7 @@ impl Asker {
             refused: Memory::new(REFUSED, usize::MAX),
             new: RateLimit::new(NEW_PER_SECOND),
             turned_away: 0,
+            sharing: None,
         }
     }
 
@@ -115,7 +160,8 @@ impl Asker {
             form: form(token),
             known,
             since: now,
-            call: None,
+            step: Step::Waits,
+            is_announced: false,
         });
         Told::Wait(question)
     }
@@ -132,23 +178,34 @@ impl Asker {
     }
 
     fn place(&self, call: CallId) -> Option<usize> {
-        let is_it = |open: &Open| open.call.as_ref().is_some_and(|under| under.id == call);
+        let is_it = |open: &Open| {
+            open.under_way()
+                .is_some_and(|under_way| under_way.id == call)
+        };
         self.open.iter().position(is_it)
     }
 
     fn lost_at(&self, begun: UnixNanos) -> UnixNanos {
-        begun.saturating_add(self.source.timeout.saturating_add(CALLBACK_GRACE))
+        begun.saturating_add(self.longest())
+    }
+
+    /// The longest time that a question takes.
+    fn longest(&self) -> Duration {
+        self.source.timeout.saturating_add(CALLBACK_GRACE)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<UnixNanos> {
         let waits = self.next_to_ask().is_some() && self.endpoint.url().is_some();
-        let lost = self.open.iter().filter_map(|open| open.call.as_ref());
-        let lost = lost.map(|under_way| self.lost_at(under_way.begun));
+        let due = self.open.iter().filter_map(|open| match &open.step {
+            Step::Asked(under_way) => Some(self.lost_at(under_way.begun)),
+            Step::Follows(again) => Some(*again),
+            Step::Waits | Step::Looks | Step::Announces => None,
+        });
         let told = waits.then_some(UnixNanos::ZERO);
         self.endpoint
             .poll_timeout()
             .into_iter()
-            .chain(lost)
+            .chain(due)
             .chain(told)
             .min()
     }
@@ -165,26 +222,34 @@ impl Asker {
             self.give_up(now, outbox);
         }
         self.end_overdue(now, outbox);
+        self.look_again(now);
         self.begin(now, outbox);
     }
 
     /// Ends questions whose callback was lost, and those that nobody can be waiting for any more.
     fn end_overdue(&mut self, now: UnixNanos, outbox: &mut Outbox<'_>) {
+        let longest = self.longest();
         let mut at = 0;
         while let Some(open) = self.open.get_mut(at) {
             // A clock that went back must not keep a question open for ever.
             open.since = open.since.min(now);
             let since = open.since;
-            let begun = open.call.as_mut().map(|under_way| {
+            let longest_wait = match open.step {
+                // The worker that asks may have begun later.
+                Step::Follows(_) => longest.saturating_add(CALLBACK_GRACE),
+                Step::Waits | Step::Looks | Step::Announces | Step::Asked(_) => self.source.timeout,
+            };
+            let begun = open.under_way_mut().map(|under_way| {
                 under_way.begun = under_way.begun.min(now);
                 under_way.begun
             });
             match begun {
                 Some(begun) if self.lost_at(begun) <= now => {
                     let open = self.open.remove(at);
+                    self.conclude(&open, None, outbox);
                     self.fail(open.question, AskError::Lost, now, outbox);
                 }
-                None if since.saturating_add(self.source.timeout) <= now => {
+                None if since.saturating_add(longest_wait) <= now => {
                     self.open.remove(at);
                 }
                 Some(_) | None => at = at.saturating_add(1),
@@ -223,24 +288,19 @@ impl Asker {
         {
             return;
         }
-        let Open { question, .. } = self.open.remove(at);
+        let open = self.open.remove(at);
+        let question = open.question;
         match said {
             Err(error) => {
                 if error == AskError::Status(404) {
                     self.endpoint.is_misplaced(now);
                 }
+                self.conclude(&open, None, outbox);
                 return self.fail(question, error, now, outbox);
             }
             Ok(Said::Active(members)) => {
-                self.refused.remove(&question);
-                let bytes = members.bytes();
-                let until = self.until(&members, now);
-                let answer = Answer {
-                    members,
-                    at: now,
-                    until,
-                };
-                self.active.insert(question, Rc::new(answer), bytes);
+                let answer = self.remember(question, members, now);
+                self.conclude(&open, Some(answer), outbox);
                 outbox.report(Event::Answered { active: true });
             }
             Ok(Said::Inactive) => {
@@ -251,15 +311,29 @@ impl Asker {
                     until: now.saturating_add(self.source.cache.min(INACTIVE)),
                 };
                 self.refused.insert(question, refused, 0);
+                self.conclude(&open, None, outbox);
                 outbox.report(Event::Answered { active: false });
             }
         }
         outbox.wake(question);
     }
 
+    /// Remembers what the issuer said `at` that time of a token that is active.
+    fn remember(&mut self, question: TokenDigest, members: Object, at: UnixNanos) -> Rc<Answer> {
+        self.refused.remove(&question);
+        let bytes = members.bytes();
+        let answer = Rc::new(Answer {
+            until: self.until(&members, at),
+            members,
+            at,
+        });
+        self.active.insert(question, Rc::clone(&answer), bytes);
+        answer
+    }
+
     /// An answer holds for as long as is configured, but not beyond the token's own end.
-    fn until(&self, members: &Object, now: UnixNanos) -> UnixNanos {
-        let until = now.saturating_add(self.source.cache);
+    fn until(&self, members: &Object, at: UnixNanos) -> UnixNanos {
+        let until = at.saturating_add(self.source.cache);
         let expires = members.get("exp").and_then(whole_seconds);
         expires.map_or(until, |expires| until.min(UnixNanos::from_secs(expires)))
     }
@@ -270,7 +344,8 @@ impl Asker {
         let (Some(open), Some(url)) = (self.open.get_mut(at), self.endpoint.url()) else {
             return false;
         };
-        let Some(under_way) = open.call.as_mut().filter(|under_way| !under_way.repeated) else {
+        let form = open.form.clone();
+        let Some(under_way) = open.under_way_mut().filter(|under_way| !under_way.repeated) else {
             return false;
         };
         let left = timeout.saturating_sub(now.since(under_way.begun));
@@ -278,7 +353,7 @@ impl Asker {
             return false;
         }
         under_way.repeated = true;
-        under_way.id = outbox.call(&self.source.cluster, url, Some(open.form.clone()), left);
+        under_way.id = outbox.call(&self.source.cluster, url, Some(form), left);
         true
     }
 
@@ -297,6 +372,7 @@ impl Asker {
     /// Nobody knows where to ask.
     fn give_up(&mut self, now: UnixNanos, outbox: &mut Outbox<'_>) {
         for open in std::mem::take(&mut self.open) {
+            self.conclude(&open, None, outbox);
             self.remember_failure(open.question, now, outbox);
         }
     }
@@ -312,30 +388,37 @@ impl Asker {
         outbox.wake(question);
     }
 
-    /// Sends questions as long as there is room.
+    /// Sends questions as long as there is room, or looks first whether another worker has.
     fn begin(&mut self, now: UnixNanos, outbox: &mut Outbox<'_>) {
-        while let (Some(at), Some(url)) = (self.next_to_ask(), self.endpoint.url()) {
-            let url: &HttpUrl = url;
-            let Some(open) = self.open.get_mut(at) else {
-                return;
-            };
-            let form = Some(open.form.clone());
-            open.call = Some(UnderWay {
-                id: outbox.call(&self.source.cluster, url, form, self.source.timeout),
-                begun: now,
-                repeated: false,
-            });
+        while let (Some(at), Some(_)) = (self.next_to_ask(), self.endpoint.url()) {
+            if self.sharing.is_some() {
+                self.look(at, outbox);
+            } else {
+                self.send(at, now, outbox);
+            }
         }
+    }
+
+    fn send(&mut self, at: usize, now: UnixNanos, outbox: &mut Outbox<'_>) {
+        let (Some(open), Some(url)) = (self.open.get_mut(at), self.endpoint.url()) else {
+            return;
+        };
+        let form = Some(open.form.clone());
+        open.step = Step::Asked(UnderWay {
+            id: outbox.call(&self.source.cluster, url, form, self.source.timeout),
+            begun: now,
+            repeated: false,
+        });
     }
 
     /// The question that is to be sent next, if there is room for one.
     fn next_to_ask(&self) -> Option<usize> {
         let under_way = |known: bool| {
-            let asked = |open: &&Open| open.call.is_some() && open.known == known;
+            let asked = |open: &&Open| open.takes_room() && open.known == known;
             self.open.iter().filter(asked).count()
         };
         let first = |known: bool| {
-            let waits = |open: &Open| open.call.is_none() && open.known == known;
+            let waits = |open: &Open| matches!(open.step, Step::Waits) && open.known == known;
             self.open.iter().position(waits)
         };
         let (known, new) = (under_way(true), under_way(false));

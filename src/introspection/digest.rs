@@ -13,6 +13,12 @@ impl TokenDigest {
     pub(crate) fn of(token: &[u8]) -> Self {
         Self(Sha256::digest(token).into())
     }
+
+    /// Another name of the token, under one configuration.
+    pub(super) fn bound_to(&self, configuration: &str) -> [u8; 32] {
+        let bound = Sha256::new_with_prefix(self.0);
+        bound.chain_update(configuration).finalize().into()
+    }
 }
 
 /// Without the hash: a short token could be found by it.

@@ -4,6 +4,7 @@
 
 mod endpoint;
 mod properties;
+mod workers;
 
 use super::asker::{NEW_PER_SECOND, OPEN, UNDER_WAY, UNDER_WAY_NEW};
 use super::*;
@@ -87,6 +88,9 @@ impl World {
         while let Some(command) = self.machine.next_command() {
             match command {
                 Command::Call(call) => calls.push(call),
+                Command::ReadShared { .. } | Command::WriteShared { .. } => {
+                    panic!("it does not share")
+                }
                 Command::Wake(issuer, question) => {
                     assert_eq!(issuer, ISSUER);
                     self.woken.push(question);

@@ -28,6 +28,11 @@ impl Object {
         is_sound.then_some(Self { text, members })
     }
 
+    /// The object as it was written.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The value of a member.
     #[inline(never)]
     pub fn get(&self, name: &str) -> Option<Json<'_>> {

@@ -31,6 +31,20 @@ impl<H: Host> Worker<H> {
         while let Some(command) = self.trust.introspection.next_command() {
             match command {
                 introspection::Command::Call(call) => self.ask(&call, now),
+                introspection::Command::ReadShared { entry, key } => {
+                    let found = self.enforcer.host.read_shared(&key);
+                    self.trust.introspection.handle_shared(entry, found, now);
+                }
+                introspection::Command::WriteShared {
+                    entry,
+                    key,
+                    value,
+                    version,
+                } => {
+                    let written = self.enforcer.host.write_shared(&key, &value, version);
+                    let introspection = &mut self.trust.introspection;
+                    introspection.handle_shared_written(entry, written, now);
+                }
                 introspection::Command::Wake(issuer, token) => {
                     self.waiting.wake(Awaited::Answer(issuer, token));
                 }

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class World:
         resource: Json | None = None,
         credentials: str | None = None,
         discovered: bool = False,
+        vm_id: str = "mcp_auth",
         **more: Any,
     ) -> None:
         self._stack = ExitStack()
@@ -82,7 +84,14 @@ class World:
             self.envoy = self._stack.enter_context(
                 Envoy(
                     directory,
-                    {"mcp": Listener(wasm=wasm, configuration=configuration, exact_balance=True)},
+                    {
+                        "mcp": Listener(
+                            wasm=wasm,
+                            configuration=configuration,
+                            exact_balance=True,
+                            vm_id=vm_id,
+                        )
+                    },
                     {"upstream": recorder.port, "auth": self.server.port},
                     concurrency=workers,
                     extra_clusters=[extra],
@@ -159,7 +168,7 @@ def test_a_token_is_asked_about_once_and_the_server_learns_whose_it_is(
     assert headers["x-mcp-scope"] == "mcp:read"
     assert headers["x-mcp-issuer"] == world.server.issuer
     assert "authorization" not in headers
-    assert world.server.times(TOKEN) <= concurrency
+    assert world.server.times(TOKEN) == 1
     until(lambda: world.counted().get("active") == world.server.times(TOKEN), "the counter")
     assert TOKEN[:16] not in world.envoy.log()
 
@@ -321,6 +330,46 @@ def test_a_revoked_token_dies_in_time(start: Callable[..., World], concurrency: 
     print(f"refused everywhere {took:.2f} s after the revocation, cache_seconds 2")
     assert took < 2 + 3
     assert set(statuses) == {200, 401}
+
+
+@pytest.mark.parametrize("vm_id", ["mcp_auth", ""], ids=["shared", "each"])
+def test_workers_tell_each_other_what_they_were_told(
+    start: Callable[..., World], vm_id: str
+) -> None:
+    """Without a vm_id of its own, every plugin of the proxy could write there."""
+    world = start(workers=4, vm_id=vm_id)
+    world.knows(TOKEN)
+    world.server.delay_seconds = 0.2
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: world.get(TOKEN).status, range(200)))
+    assert set(answers) == {200}
+    asked = world.server.times(TOKEN)
+    print(f"{asked} questions of 4 workers, vm_id {vm_id!r}")
+    assert asked == 1 if vm_id else 1 < asked <= 4
+
+
+def test_a_revocation_is_seen_as_soon_by_workers_that_share(start: Callable[..., World]) -> None:
+    world = start(workers=4, introspection={"cache_seconds": 1})
+    world.knows(TOKEN)
+    began = time.monotonic()
+    done = began + 5
+    with ThreadPoolExecutor(8) as pool:
+
+        def work(_: int) -> set[int]:
+            seen = set()
+            while time.monotonic() < done:
+                seen.add(world.get(TOKEN).status)
+            return seen
+
+        assert set().union(*pool.map(work, range(8))) == {200}
+    took = time.monotonic() - began
+    asked = world.server.times(TOKEN)
+    print(f"{asked} questions of 4 workers in {took:.1f} s, cache_seconds 1")
+    assert asked <= took + 1
+    world.server.tokens[TOKEN] = INACTIVE
+    until(
+        lambda: {world.get(TOKEN).status for _ in range(8)} == {401}, "the refusal", timeout=20
+    )
 
 
 def test_a_flood_of_random_tokens_keeps_no_good_one_out(start: Callable[..., World]) -> None:

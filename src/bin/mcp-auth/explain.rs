@@ -254,7 +254,10 @@ fn answer_question(
             introspection::Command::Report(_, introspection::Event::Failed { error, .. }) => {
                 flaw = Some(error);
             }
-            introspection::Command::Report(..) | introspection::Command::Wake(..) => {}
+            introspection::Command::Report(..)
+            | introspection::Command::Wake(..)
+            | introspection::Command::ReadShared { .. }
+            | introspection::Command::WriteShared { .. } => {}
         }
     }
     flaw

@@ -117,7 +117,7 @@ impl Worker {
                     let introspection = &mut self.trust.introspection;
                     introspection.handle_response(call.id, outcome, self.now);
                 }
-                Command::Wake(..) => {}
+                Command::Wake(..) | Command::ReadShared { .. } | Command::WriteShared { .. } => {}
                 Command::Report(_, event) => self.events.push(event),
             }
         }
