@@ -52,7 +52,8 @@ class CodeFlow:
             },
             timeout=60,
         )
-        if answer.status_code != 201:
+        # RFC 7591 has 201; clients take 200, which glewlwyd answers.
+        if answer.status_code not in (200, 201):
             raise LoginFailed(f"registration: {answer.status_code} {answer.text}")
         registered = answer.json()
         is_public = registered.get("token_endpoint_auth_method") == "none"

@@ -9,6 +9,7 @@ from . import (
     better_auth,
     canaille,
     django_oauth_toolkit,
+    glewlwyd,
     hydra,
     introspection,
     keycloak,
@@ -22,5 +23,6 @@ ALL: dict[str, Callable[[Stage], None]] = {
     "better-auth": better_auth.run,
     "django-oauth-toolkit": django_oauth_toolkit.run,
     "canaille": canaille.run,
+    "glewlwyd": glewlwyd.run,
     "introspection": introspection.run,
 }
