@@ -164,7 +164,8 @@ fn every_metric_and_filter_state_that_is_named_exists() {
     for document in documents() {
         let text = read(&document);
         let words = text.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
-        for word in words.filter(|word| word.starts_with("mcp_auth")) {
+        let is_counter = |word: &str| word.starts_with("mcp_") && word.ends_with("_total");
+        for word in words.filter(|word| word.starts_with("mcp_auth") || is_counter(word)) {
             assert!(source.contains(word), "{document}: no {word} in the code");
         }
     }
