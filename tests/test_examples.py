@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from support import certificates, http1, paths, tokens
 from support.example import FOLDER as EXAMPLES
-from support.example import adapted, started
+from support.example import adapted, commented, started
 from support.key_server import KeyServer
 from support.ports import ReservedPort
 from support.recorder import Recorder
@@ -46,13 +46,6 @@ def prepared(file: Path, directory: Path) -> str:
         replacements["/etc/envoy/tls/"] = f"{directory}/"
         replacements["/etc/ssl/certs/ca-certificates.crt"] = f"{directory}/server.crt"
     return adapted(file.read_text(), replacements)
-
-
-def commented(text: str) -> str:
-    """The YAML that stands in the comment at the top."""
-    found = re.search(r"^#   resources:\n(?:#   .*\n)+", text, re.MULTILINE)
-    assert found is not None
-    return re.sub(r"^#   ", "", found[0], flags=re.MULTILINE)
 
 
 def test_asking_about_tokens_adds_to_the_deployment() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,13 @@ def adapted(text: str, replacements: Mapping[str, str]) -> str:
         assert old in text, f"{old} is no longer in the example"
         text = text.replace(old, new)
     return text
+
+
+def commented(text: str) -> str:
+    """The YAML of a secret that stands in the comment at the top."""
+    found = re.search(r"^#   resources:\n(?:#   .*\n)+", text, re.MULTILINE)
+    assert found is not None
+    return re.sub(r"^#   ", "", found[0], flags=re.MULTILINE)
 
 
 @dataclass(frozen=True)

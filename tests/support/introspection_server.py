@@ -6,7 +6,9 @@ Its cluster has the credentials, from a file that Envoy watches (SDS), as in env
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import ssl
 import threading
 import time
 import urllib.parse
@@ -80,7 +82,15 @@ def asking_cluster(name: str, port: int, credentials: str, directory: Path) -> J
 class IntrospectionServer:
     """`tokens` says what is answered; `fault`, where it is set, is asked first."""
 
-    def __init__(self, *, client: str = "mcp-server", secret: str = "for-tests-only") -> None:
+    def __init__(
+        self,
+        *,
+        client: str = "mcp-server",
+        secret: str = "for-tests-only",
+        issuer: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`issuer`: its name, if that is not its address. With `tls` it speaks TLS, and nothing else."""
         self.credentials = basic(client, secret)
         self.tokens: dict[str, Answer] = {}
         self.fault: Callable[[str], Answer | None] | None = None
@@ -108,10 +118,10 @@ class IntrospectionServer:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
+        self._server.tls = tls
         self.port = self._server.server_address[1]
-        self.issuer = f"http://127.0.0.1:{self.port}"
+        self.issuer = issuer or f"http://127.0.0.1:{self.port}"
         self.endpoint = f"{self.issuer}/introspect/"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -149,6 +159,7 @@ class IntrospectionServer:
 
     def _judge(self, request: BaseHTTPRequestHandler, form: dict[str, list[str]]) -> None:
         expected = {
+            "host": (request.headers.get("host"), urllib.parse.urlsplit(self.issuer).netloc),
             "path": (request.path, "/introspect/"),
             "form": (form, {"token_type_hint": ["access_token"]}),
             "content-type": (
@@ -170,6 +181,21 @@ class IntrospectionServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    tls: ssl.SSLContext | None = None
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """In the connection's own thread: another one's handshake keeps nobody waiting."""
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        # Who does not trust the certificate ends the handshake, and asks for nothing.
+        with contextlib.suppress(OSError), self.tls.wrap_socket(request, server_side=True) as secured:
+            super().finish_request(secured, client_address)
 
 
 def _send(request: BaseHTTPRequestHandler, answer: Answer) -> None:
