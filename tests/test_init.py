@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import yaml
-from support import certificates, paths, tool
+from support import certificates, http1, paths, tool
 from support.authorization import AuthorizationServer
 from support.clients import PYTHON, Client
 from support.example import adapted, started
+from support.introspection_server import basic
 from support.manifests import documents
+from support.mcp_client import LEGACY, MODERN, Login, connect
 from support.mcp_server import McpServer
 from support.ports import ReservedPort
+from support.waiting import until
 from test_examples import validate
 from test_manifests import problems
 
@@ -45,6 +51,9 @@ def prepared(folder: Path, directory: Path) -> str:
         replacements["/etc/envoy/tls/"] = f"{directory}/"
     if "/etc/ssl/certs/ca-certificates.crt" in text:
         replacements["/etc/ssl/certs/ca-certificates.crt"] = f"{directory}/server.crt"
+    if "/etc/envoy/introspection-secret.yaml" in text:
+        secret = folder / "introspection-secret.yaml"
+        replacements["/etc/envoy/introspection-secret.yaml"] = str(secret)
     return adapted(text, replacements)
 
 
@@ -183,3 +192,69 @@ def test_a_client_logs_in_to_what_was_written(tmp_path: Path) -> None:
                     client.connect()
                     assert client.call("whoami")["x-mcp-sub"] == "alice"
                 assert tool.probe(url)["good"]
+
+
+def test_a_client_logs_in_with_an_opaque_token_until_it_is_revoked(tmp_path: Path) -> None:
+    """With the file of the credentials as it is written, nobody is called a liar; with them, it works."""
+    with ReservedPort() as reserved, McpServer(tmp_path) as server:
+        url = f"http://127.0.0.1:{reserved.number}/mcp"
+        with AuthorizationServer(tmp_path, resources=[url], opaque=True) as authorization:
+            place = f"{authorization.issuer}/.well-known/oauth-authorization-server"
+            metadata = httpx.get(place, timeout=60).raise_for_status().json()
+            folder = init(
+                tmp_path, "envoy", "--discover", "--scope", "mcp:read", resource=url,
+                issuer=authorization.issuer, upstream=f"127.0.0.1:{server.port}",
+                introspection=metadata["introspection_endpoint"],
+            )  # fmt: skip
+            text = adapted(
+                prepared(folder, tmp_path),
+                {
+                    "address: 0.0.0.0, port": "address: 127.0.0.1, port",
+                    # Nobody wants to wait for the default's 30 seconds.
+                    '"cluster": "introspection",': '"cluster": "introspection", "cache_seconds": 1,',
+                },
+            )
+            with started(text, tmp_path) as envoy:
+                token = authorization.token(url)
+                assert http1.get(envoy.port, "/mcp", token).status == 503
+                secret = folder / "introspection-secret.yaml"
+                good = basic("mcp-server", "for-tests-only")
+                written = adapted(secret.read_text(), {"Basic BASE64-OF-CLIENT:SECRET": good})
+                # Moved over the old one, as docs/introspection.md says.
+                (folder / "new.yaml").write_text(written)
+                (folder / "new.yaml").rename(secret)
+                until(lambda: answered(envoy.port, token), "the credentials", timeout=60)
+
+                for mode in (LEGACY, MODERN):
+                    who, login = asyncio.run(asyncio.wait_for(session(url, mode), 180))
+                    assert who["x-mcp-sub"] == "alice"
+                assert login.tokens is not None and login.client is not None
+                token = login.tokens.access_token
+                assert token.count(".") == 0
+                assert answered(envoy.port, token)
+                assert tool.probe(url, token)["good"]
+                revoke(metadata["revocation_endpoint"], login)
+                until(lambda: http1.get(envoy.port, "/mcp", token).status == 401, "the end", timeout=60)
+
+
+def answered(port: int, token: str) -> bool:
+    """By the MCP server, which has its own mind about a GET."""
+    return http1.get(port, "/mcp", token).status not in (401, 403, 503)
+
+
+async def session(url: str, mode: str) -> tuple[dict[str, Any], Login]:
+    login = Login()
+    async with connect(url, mode, login) as connected:
+        who = (await connected.client.call_tool("whoami", {})).structured_content
+    return who or {}, login
+
+
+def revoke(endpoint: str, login: Login) -> None:
+    assert login.tokens is not None and login.client is not None
+    identifier, secret = login.client.client_id or "", login.client.client_secret
+    form = {"token": login.tokens.access_token, "client_id": identifier}
+    method = login.client.token_endpoint_auth_method
+    if secret and method != "client_secret_basic":
+        form["client_secret"] = secret
+    auth = httpx.BasicAuth(identifier, secret) if secret and method == "client_secret_basic" else None
+    httpx.post(endpoint, data=form, auth=auth, timeout=60).raise_for_status()
