@@ -7,18 +7,17 @@ stack of the module's VM.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
-from support import attacks, http1, tokens
+from support import attacks, http1, tokens, volley
 from support.bootstrap import Json
 from support.envoy import Envoy
 from support.http2 import Pairs, Together
 from support.key_server import KeyServer
+from support.processes import resident_bytes
 from support.recorder import Recorder, new_test_id
 from support.waiting import until
 
@@ -213,12 +212,12 @@ def test_bodies_that_never_end(
             if sent % BATCH == 0:
                 until(lambda: requests() >= before + sent, "Envoy to begin with all", timeout=30)
 
-        counts = attacks.endless_bodies(envoy.port, good, count, sent=wait)
+        counts = attacks.endless_bodies(volley.plain(envoy.port), good, count, sent=wait)
         assert set(counts) == {408, 503}, counts
         check_alive(envoy, good)
-        return resident_bytes(envoy)
+        return resident_bytes(envoy.pid)
 
-    before = resident_bytes(envoy)
+    before = resident_bytes(envoy.pid)
     sizes = [round_of(300) for _ in range(3)]
     # What is held and what is in a batch, and both once more for what allocators round up: 50 MB,
     # where 14 were seen, and 133 without a bound on what is held.
@@ -226,8 +225,3 @@ def test_bodies_that_never_end(
     # Nothing held stays behind: two more rounds take less than what one of them holds.
     assert sizes[-1] - sizes[0] < ROOM
     assert refused(envoy, "no_room_for_body") > 0
-
-
-def resident_bytes(envoy: Envoy) -> int:
-    pages = int(Path(f"/proc/{envoy.pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")

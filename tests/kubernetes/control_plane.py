@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 from stage import Stage
-from support import http1
+from support import http1, tokens
 from support.processes import Child
 from support.waiting import until
 
@@ -58,6 +58,8 @@ class ControlPlane(ABC):
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
+        # The tests of another control plane may have left a second one.
+        stage.keys.keys = [tokens.public_jwk("rsa-1")]
         self.objects = self.shipped()
 
     @abstractmethod

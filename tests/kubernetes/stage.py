@@ -10,12 +10,14 @@ import socket
 import ssl
 import sys
 import threading
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from support import certificates, http1, paths, tokens, volley
+from support.authorization import AuthorizationServer
 from support.key_server import KeyServer
 from support.loop_server import LoopServer
 from support.mcp_server import McpServer
@@ -40,14 +42,16 @@ UPSTREAM, AUTHORIZATION_SERVER, ARTIFACTS = ("192.0.2.3", 3000), ("127.0.0.2", 4
 
 
 class Switch(LoopServer):
-    """Passes connections on to the server that is behind it at that time."""
+    """Passes connections on to the server that is behind it at that time; with `tls`, what is in them."""
 
-    def __init__(self, address: tuple[str, int], target: int) -> None:
+    def __init__(
+        self, address: tuple[str, int], target: int, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._target = target
         self._open: set[asyncio.StreamWriter] = set()
         listening = reusable_socket()
         listening.bind(address)
-        super().__init__(listening)
+        super().__init__(listening, tls)
 
     def turn_to(self, target: int) -> None:
         """What is connected to the one before is cut off."""
@@ -86,6 +90,8 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
             await writer.drain()
         if writer.can_write_eof():
             writer.write_eof()
+        else:
+            writer.close()
 
 
 class Artifacts(ThreadingHTTPServer):
@@ -152,10 +158,10 @@ class Stage:
         self.directory = directory
         self.sha256 = hashlib.sha256(module.read_bytes()).hexdigest()
         self.certificate = certificates.self_signed(directory, HOST)
-        self._authorization = certificates.self_signed(directory, "auth.example.com", "auth")
+        self.authorization_certificate = certificates.self_signed(directory, "auth.example.com", "auth")
         self._other = certificates.self_signed(directory, "other.example.com", "other")
         artifacts = certificates.self_signed(directory, "artifacts.example.com", "artifacts")
-        trusted = [self._authorization, self._other, artifacts]
+        trusted = [self.authorization_certificate, self._other, artifacts]
         (Path(os.environ["WORLD"]) / "ca-certificates.crt").write_text(
             "".join(one.read_text() for one in trusted)
         )
@@ -163,7 +169,7 @@ class Stage:
             self.recorder = stack.enter_context(Recorder())
             self.mcp_server = stack.enter_context(McpServer(directory, HOST))
             self.upstream = stack.enter_context(Switch(UPSTREAM, self.recorder.port))
-            self.keys = stack.enter_context(self._key_server(self._authorization, "rsa-1"))
+            self.keys = stack.enter_context(self._key_server(self.authorization_certificate, "rsa-1"))
             self.other_keys = stack.enter_context(self._key_server(self._other, "rsa-1"))
             """With a certificate that is trusted, but for another host."""
             self.authorization_server = stack.enter_context(
@@ -175,6 +181,22 @@ class Stage:
             self.artifacts = stack.enter_context(Artifacts(artifacts, content))
             self._stack = stack.pop_all()
 
+    @contextmanager
+    def login(self, *clients: dict[str, Any]) -> Iterator[None]:
+        """A real authorization server is where the key server was, while it lasts."""
+        tls = certificates.server_context(self.authorization_certificate)
+        with (
+            AuthorizationServer(
+                self.directory, resources=[RESOURCE], issuer=ISSUER, clients=clients
+            ) as server,
+            Switch(("127.0.0.1", 0), server.port, tls) as front,
+        ):
+            self.authorization_server.turn_to(front.port)
+            try:
+                yield
+            finally:
+                self.authorization_server.turn_to(self.keys.port)
+
     @staticmethod
     def _key_server(certificate: Path, key: str) -> KeyServer:
         return KeyServer(
@@ -185,9 +207,13 @@ class Stage:
         )
 
     @staticmethod
-    def bearer(scope: str = "mcp", key: str = "rsa-1") -> http1.Headers:
+    def token(scope: str = "mcp", **recipe: Any) -> str:
+        """A good one, where the recipe says nothing else."""
         payload = {"iss": ISSUER, "aud": RESOURCE, "sub": "alice", "scope": scope}
-        return [("authorization", f"Bearer {tokens.mint({'key': key}, payload)}")]
+        return tokens.mint(recipe, payload)
+
+    def bearer(self, scope: str = "mcp", key: str = "rsa-1") -> http1.Headers:
+        return [("authorization", f"Bearer {self.token(scope, key=key)}")]
 
     @property
     def tls(self) -> ssl.SSLContext:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
+from pathlib import Path
 from typing import Any, Self
 
 import httpx2
+import pressure
 import pytest
 from control_plane import PATIENCE, ControlPlane
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from stage import COPY_PATH, HOST, ISSUER, METADATA, NEW_MODULE_PATH, RESOURCE, Stage
-from support import http1, tokens
+from support import browser, http1, tokens
 from support.mcp_client import LEGACY, MODERN
 from support.recorder import new_test_id
 from support.unasked import nothing_reaches
@@ -64,6 +66,41 @@ class Story:
         assert said["x-mcp-sub"] == "alice"
         assert said["authorization_reached_the_server"] is False
 
+    def test_a_preflight_is_answered_and_a_challenge_can_be_read(self, stage: Stage) -> None:
+        origin = ("origin", "https://app.example")
+        asks = [("access-control-request-method", "POST"), ("access-control-request-headers", "authorization")]
+        for path in ("/mcp", METADATA):
+            test_id = new_test_id()
+            answer = stage.request("OPTIONS", path, [origin, *asks, ("x-test-id", test_id)])
+            assert answer.status == 204
+            assert answer.header("access-control-allow-origin") in ("*", origin[1])
+            assert not stage.recorder.seen(test_id)
+            assert stage.request("GET", path, [origin]).header("access-control-allow-origin")
+        exposed = stage.request("GET", "/mcp", [origin]).header("access-control-expose-headers") or ""
+        assert "www-authenticate" in exposed.lower()
+
+    def test_a_page_in_a_browser_logs_in_and_works(
+        self, stage: Stage, plane: ControlPlane, tmp_path: Path
+    ) -> None:
+        """A real browser, a real authorization server, an MCP server of the official SDK."""
+        objects = plane.objects.copy()
+        plane.configure(objects, _for_the_page)
+        with browser.Page() as page, stage.login(page.registration("page")):
+            plane.apply(objects)
+            wait_for_the_new_one(plane, "page")
+            stage.upstream.turn_to(stage.mcp_server.port)
+            try:
+                report = page.visit(
+                    tmp_path,
+                    {"mcp": RESOURCE, "client": "page"},
+                    trusted=[stage.certificate, stage.authorization_certificate],
+                    timeout=PATIENCE,
+                )
+            finally:
+                stage.upstream.turn_to(stage.recorder.port)
+        browser.check_report(report, RESOURCE, f"https://{HOST}{METADATA}")
+        plane.serves()
+
     def test_nothing_reaches_the_server_unasked(self, stage: Stage) -> None:
         before = len(stage.recorder.everything())
         assert before
@@ -79,6 +116,43 @@ class Story:
     def test_a_new_key_is_taken(self, stage: Stage, plane: ControlPlane) -> None:
         stage.keys.keys = [tokens.public_jwk("rsa-1"), tokens.public_jwk("rsa-2")]
         plane.wait_for(200, stage.bearer(key="rsa-2"))
+
+    def test_good_requests_go_on_in_a_storm_of_bad_ones(self, stage: Stage) -> None:
+        """Each on a connection of its own; and connections that never ask anything."""
+        before = stage.keys.fetches()
+        with Traffic(stage) as traffic:
+            answers, seconds = pressure.storm(stage)
+        assert set(answers) <= {401, 503}, answers
+        assert answers[401] > answers[503]
+        assert len(traffic.answers) > 20
+        assert Counter(traffic.answers) == {200: len(traffic.answers)}
+        assert stage.keys.fetches() - before <= pressure.fetches_in(seconds)
+        print(f"{answers} in {seconds:.1f} s; beside them {len(traffic.answers)} good, all 200")
+
+    def test_bodies_that_never_end_take_no_more_than_their_room(
+        self, stage: Stage, plane: ControlPlane
+    ) -> None:
+        """Where bodies are read. Good requests go on."""
+        objects = plane.objects.copy()
+        plane.configure(objects, pressure.reads_bodies)
+        plane.apply(objects)
+        wait_for_the_new_one(plane, "bodies")
+        plane.wait_for(200, stage.bearer())
+        assert pressure.too_long_a_body(stage) == 413
+        refused = pressure.endless_bodies(stage, "not-a-token", 20)
+        assert set(refused) <= {401, 503}, refused
+        assert refused[401]
+        token = stage.token()
+        pressure.endless_bodies(stage, token, 20)
+        before = pressure.resident_bytes()
+        with Traffic(stage) as traffic:
+            counts = pressure.endless_bodies(stage, token, pressure.BODIES)
+            after = pressure.resident_bytes()
+        assert set(counts) == {408, 503}, counts
+        assert Counter(traffic.answers) == {200: len(traffic.answers)}
+        assert after - before < pressure.MOST_BYTES
+        print(f"{counts}, {(after - before) / 2**20:.1f} MiB more; {len(traffic.answers)} good, all 200")
+        plane.serves()
 
     def test_a_changed_configuration_is_taken(self, stage: Stage, plane: ControlPlane) -> None:
         objects = plane.objects.copy()
@@ -183,15 +257,15 @@ class Story:
         plane.serves()
 
 
-def wait_for_the_new_one(plane: ControlPlane) -> None:
-    """The filter with the configuration of `new_name`."""
+def wait_for_the_new_one(plane: ControlPlane, name: str = "new") -> None:
+    """The filter with the configuration in which the resource has this name."""
 
     def is_new() -> bool:
         try:
             answer = plane.stage.request("GET", METADATA)
         except OSError:
             return False
-        return answer.status == 200 and answer.json().get("resource_name") == "new"
+        return answer.status == 200 and answer.json().get("resource_name") == name
 
     plane.until(is_new, "the new module")
 
@@ -257,6 +331,16 @@ def _other_scope(configuration: Json) -> None:
 
 def new_name(configuration: Json) -> None:
     configuration["resources"][0]["name"] = "new"
+
+
+def _for_the_page(configuration: Json) -> None:
+    """Keys with timings of their own are fetched anew, from whoever is the issuer now."""
+    configuration["issuers"][0]["keys"] = {"refresh_seconds": 598}
+    configuration["resources"][0] |= {
+        "name": "page",
+        "scopes": ["mcp:read"],
+        "operations": browser.OPERATIONS,
+    }
 
 
 def _other_timing(configuration: Json) -> None:

@@ -9,24 +9,30 @@ from collections import Counter
 from collections.abc import Callable
 
 from . import http1
+from .volley import Connect
 
 # The bytes that are sent of each body that never ends.
 ENDLESS = 400_000
 
 
 def endless_bodies(
-    port: int, bearer: str, count: int, *, sent: Callable[[int], None] = lambda _: None
+    connect: Connect,
+    bearer: str,
+    count: int,
+    *,
+    host: str = "a",
+    sent: Callable[[int], None] = lambda _: None,
 ) -> Counter[int]:
     """The answers to POSTs of `ENDLESS` bytes that never end.
 
     `sent` is called after each of them, with how many they are by then.
     """
-    lines = [f"authorization: Bearer {bearer}", "host: a", "content-length: 500000"]
+    lines = [f"authorization: Bearer {bearer}", f"host: {host}", "content-length: 500000"]
     head = "\r\n".join(["POST /mcp HTTP/1.1", *lines, "", ""]).encode()
     connections = []
     try:
         for number in range(1, count + 1):
-            connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+            connection = connect()
             connections.append(connection)
             with contextlib.suppress(OSError):  # answered before it was sent
                 connection.sendall(head + b" " * ENDLESS)

@@ -39,7 +39,7 @@ class AuthorizationServer:
             raise
         self.issuer: str = ready["issuer"]
         self._control: str = ready["control"]
-        self.port: int = urllib.parse.urlsplit(self.issuer).port or 0
+        self.port: int = ready["port"]
 
     def rotate(self, *, drop_old: bool) -> str:
         """A new signing key; returns its `kid`. Without `drop_old` the set keeps the old ones."""

@@ -8,15 +8,18 @@ import os
 import queue
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 
+from . import certificates
+from .challenges import parse_challenge
 from .processes import Child
 
 _PAGE = Path(__file__).with_name("browser_page.html")
-_BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome", "chrome")
+# Where there is no snap, and no profile of AppArmor for it, Ubuntu's `chromium` has no sandbox, and does not start.
+_BROWSERS = ("chromium-headless-shell", "google-chrome", "chrome", "chromium")
 
 
 def binary() -> str:
@@ -60,14 +63,33 @@ class Page:
         # Another host and another port than the resource's: as foreign as can be.
         self.url = f"http://localhost:{self._server.server_port}/"
 
+    def registration(self, client: str) -> dict[str, Any]:
+        """The page as a client that the authorization server knows beforehand."""
+        return {
+            "client_id": client,
+            "application_type": "native",
+            "redirect_uris": [self.url],
+            "grant_types": ["authorization_code"],
+            "response_types": ["code"],
+            "token_endpoint_auth_method": "none",
+        }
+
     def visit(
-        self, directory: Path, parameters: Mapping[str, str], *, timeout: float = 60
+        self,
+        directory: Path,
+        parameters: Mapping[str, str],
+        *,
+        trusted: Sequence[Path] = (),
+        timeout: float = 60,
     ) -> dict[str, Any]:
-        """Opens the page with these parameters; what it reports."""
+        """Opens the page with these parameters; what it reports. `trusted`: certificates of servers."""
         options = ["--headless", "--no-first-run", "--disable-gpu", "--disable-dev-shm-usage"]
         # Root has no sandbox; nothing but our own page is opened.
         options += ["--no-sandbox"] if os.geteuid() == 0 else []
         options += [f"--user-data-dir={directory / 'profile'}", "--remote-debugging-port=0"]
+        if trusted:
+            hashes = ",".join(certificates.public_key_hash(one) for one in trusted)
+            options.append(f"--ignore-certificate-errors-spki-list={hashes}")
         url = f"{self.url}?{urlencode(parameters)}"
         with Child("browser", [binary(), *options, url], directory) as browser:
             try:
@@ -81,3 +103,33 @@ class Page:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+OPERATIONS = [{"method": "tools/call", "name": "whoami", "scopes": ["mcp:admin"]}]
+"""What the page expects of the resource, beside the scope `mcp:read`."""
+
+
+def check_report(report: Mapping[str, Any], url: str, metadata_url: str) -> None:
+    """The page has logged in at this resource and worked, in both protocol eras."""
+    assert "error" not in report, report["error"]
+    refused = report["refused"]
+    assert refused["status"] == 401
+    assert refused["body"]["error"] == "unauthorized"
+    assert parse_challenge(refused["challenge"]) == (
+        "Bearer",
+        {"resource_metadata": metadata_url, "scope": "mcp:read"},
+    )
+    assert report["resource"] == url
+
+    assert report["session"]["known"]
+    assert report["session"]["result"]["protocolVersion"] == "2025-11-25"
+    assert {tool["name"] for tool in report["listed"]["result"]["tools"]} >= {"echo", "count"}
+    for called, text in (("called", "from a browser"), ("modern", "again")):
+        assert report[called]["result"]["content"][0]["text"] == text
+    assert report["streamed"]["result"]["content"][0]["text"] == "counted to 3"
+    assert report["streamed"]["pieces"] > 1, "events come as they are sent"
+    assert report["ended"] in (200, 204)
+
+    denied = report["denied"]
+    assert denied["status"] == 403
+    assert parse_challenge(denied["challenge"])[1]["scope"] == "mcp:read mcp:admin"

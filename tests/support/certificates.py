@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
+import hashlib
 import ssl
 from pathlib import Path
 
@@ -34,6 +36,15 @@ def self_signed(directory: Path, host: str, name: str = "server") -> Path:
         key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return file
+
+
+def public_key_hash(certificate: Path) -> str:
+    """The SHA-256 of its public key (SubjectPublicKeyInfo), in base64."""
+    key = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+    encoded = key.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return base64.b64encode(hashlib.sha256(encoded).digest()).decode()
 
 
 def server_context(certificate: Path) -> ssl.SSLContext:

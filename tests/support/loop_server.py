@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 from abc import ABC, abstractmethod
 from typing import Self
@@ -16,8 +17,11 @@ BACKLOG = 4096
 class LoopServer(ABC):
     """Listens on a free port of 127.0.0.1, or at `listening`, from its making on: what `_serve` needs is set before."""
 
-    def __init__(self, listening: socket.socket | None = None) -> None:
+    def __init__(
+        self, listening: socket.socket | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._listening = listening
+        self._tls = tls
         self._loop = asyncio.new_event_loop()
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
@@ -32,7 +36,9 @@ class LoopServer(ABC):
         asyncio.set_event_loop(self._loop)
         where = {"sock": self._listening} if self._listening else {"host": "127.0.0.1", "port": 0}
         server = self._loop.run_until_complete(
-            asyncio.start_server(self._serve, **where, limit=LARGEST_HEAD, backlog=BACKLOG)
+            asyncio.start_server(
+                self._serve, **where, ssl=self._tls, limit=LARGEST_HEAD, backlog=BACKLOG
+            )
         )
         self.port: int = server.sockets[0].getsockname()[1]
         started.set()

@@ -86,7 +86,10 @@ def serve() -> None:
         return "announced"
 
     listening = socket.create_server(("127.0.0.1", 0))
-    security = TransportSecuritySettings(allowed_hosts=sys.argv[1:]) if sys.argv[1:] else None
+    security = None
+    if sys.argv[1:]:
+        origins = ["http://localhost:*"]
+        security = TransportSecuritySettings(allowed_hosts=sys.argv[1:], allowed_origins=origins)
     app = server.streamable_http_app(streamable_http_path="/mcp", transport_security=security)
     # HTTP with SSE, of 2024-11-05.
     sse = server.sse_app(sse_path="/mcp/sse", message_path="/mcp/messages/")

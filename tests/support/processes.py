@@ -26,6 +26,11 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
+def resident_bytes(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 class ChildFailed(RuntimeError):
     """A child ended although it was needed; carries the end of its log."""
 

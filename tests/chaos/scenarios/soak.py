@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from support import attacks, cases, paths
+from support import attacks, cases, paths, volley
 from support.bootstrap import Json, Listener
 from support.envoy import Envoy
 from support.http2 import Pairs, Together
@@ -263,7 +263,7 @@ class Soak:
 
     def _endless_bodies(self) -> None:
         token = self._key.token(self._server.issuer)
-        counts = attacks.endless_bodies(self._envoy.port, token, _BODIES_WITH_ROOM)
+        counts = attacks.endless_bodies(volley.plain(self._envoy.port), token, _BODIES_WITH_ROOM)
         self._note("bodies that never end", counts.elements())
 
     def _flood_of_bodies(self) -> None:
@@ -271,7 +271,7 @@ class Soak:
         token = self._key.token(self._server.issuer)
         began = time.monotonic()
         count = _BODIES_WITHOUT_ROOM * self._workers
-        counts = attacks.endless_bodies(self._envoy.port, token, count)
+        counts = attacks.endless_bodies(volley.plain(self._envoy.port), token, count)
         self._note("more such than have room", counts.elements())
         self._good.load.run_for(0.5)
         self._floods.append((began, time.monotonic()))

@@ -4,7 +4,7 @@
 //
 //   node server.mjs '{"resources": ["http://127.0.0.1:8080/mcp"], "scopes": ["mcp:read"]}'
 //
-// Prints one JSON line, {"issuer", "control"}, once it listens.
+// Prints one JSON line, {"issuer", "port", "control"}, once it listens.
 
 import crypto from 'node:crypto';
 import http from 'node:http';
@@ -17,6 +17,7 @@ const { errors, Provider } = createRequire(path.join(modules, 'server.mjs'))('oi
 
 const options = {
   port: 0,
+  issuer: undefined, // the URL of whoever ends TLS in front of it; default: its own
   algorithm: 'RS256', // RS256, PS256, ES256, ES384, ES512, EdDSA
   resources: [], // resource identifiers that tokens may be asked for
   scopes: ['mcp:read', 'mcp:write', 'mcp:admin'],
@@ -142,6 +143,7 @@ function newProvider(issuer) {
   };
   if (options.opaque) makeOpaque(configuration);
   const provider = new Provider(issuer, configuration);
+  provider.proxy = Boolean(options.issuer);
   provider.on('server_error', (_, error) => console.error(error));
   for (const event of ['grant.success', 'grant.error']) {
     provider.on(event, (ctx) => (ctx.res.grantType = ctx.oidc.params?.grant_type));
@@ -199,9 +201,11 @@ async function interact(provider, request, response) {
 let provider;
 let answer;
 
-function use(issuer) {
+function start() {
+  const issuer = options.issuer ?? `http://127.0.0.1:${server.address().port}`;
   provider = newProvider(issuer);
   answer = provider.callback();
+  return issuer;
 }
 
 // What was asked for, and how it ended: `POST /token 200 refresh_token`.
@@ -213,6 +217,7 @@ const server = http.createServer(async (request, response) => {
     const parts = [request.method, pathname, response.statusCode, response.grantType];
     served.push(parts.filter((part) => part !== undefined).join(' '));
   });
+  if (options.issuer) request.headers['x-forwarded-proto'] = 'https';
   try {
     if (request.url.startsWith('/interaction/')) {
       await interact(provider, request, response);
@@ -238,7 +243,7 @@ const control = http.createServer((request, response) => {
   if (request.method === 'POST' && url.pathname === '/rotate') {
     const added = newKey(options.algorithm);
     signingKeys = url.searchParams.has('drop') ? [added] : [added, ...signingKeys];
-    use(`http://127.0.0.1:${server.address().port}`);
+    start();
     reply(200, { kid: added.kid });
   } else if (request.method === 'POST' && url.pathname === '/lifetime') {
     options.accessTokenSeconds = Number(url.searchParams.get('seconds'));
@@ -255,10 +260,10 @@ const control = http.createServer((request, response) => {
 });
 
 server.listen(options.port, '127.0.0.1', () => {
-  const issuer = `http://127.0.0.1:${server.address().port}`;
-  use(issuer);
+  const { port } = server.address();
+  const issuer = start();
   control.listen(0, '127.0.0.1', () => {
-    console.log(JSON.stringify({ issuer, control: `http://127.0.0.1:${control.address().port}` }));
+    console.log(JSON.stringify({ issuer, port, control: `http://127.0.0.1:${control.address().port}` }));
   });
 });
 
