@@ -1,9 +1,10 @@
 //! JSON-RPC 2.0 as MCP has it, read without building a tree.
 //!
 //! Two readers of one body must not see different operations. So every member may come once in its
-//! object where something is looked for; a member that differs from a known one in case alone is
-//! refused, since some readers (Go's `encoding/json`) take it for that one; and nothing stands behind
-//! the value. What no rule can ask for (arguments, results) is passed over undecoded.
+//! object where something is looked for; a member that differs from a known one in case or punctuation
+//! alone is refused, since some readers take it for that one (Go's `encoding/json` does `Name`, fastjson
+//! `na_me`); no name has a NUL, at which strings of C end; and nothing stands behind the value. What no
+//! rule can ask for (arguments, results) is passed over undecoded.
 
 use std::borrow::Cow;
 
@@ -27,8 +28,10 @@ pub enum BodyError {
     NotJson,
     /// A member comes twice in one object.
     DuplicateMember,
-    /// A member is a known one but for its case.
+    /// A member is a known one but for case and punctuation.
     MisspeltMember,
+    /// A NUL in a method, in a name, or in the name of a member.
+    Nul,
     /// JSON, but not a JSON-RPC 2.0 message or a batch of them.
     NotJsonRpc,
     /// More than [`MAX_MESSAGES`] in a batch.
@@ -43,7 +46,8 @@ impl BodyError {
         match self {
             Self::NotJson => "not JSON",
             Self::DuplicateMember => "the same member twice in an object",
-            Self::MisspeltMember => "a member that differs from a known one in case alone",
+            Self::MisspeltMember => "a member that is a known one but for case or punctuation",
+            Self::Nul => "a NUL in a method or a name",
             Self::NotJsonRpc => "not JSON-RPC 2.0",
             Self::TooManyMessages => "more than 64 messages in a batch",
             Self::NameMissing => "no name of what the method is about",
@@ -146,7 +150,10 @@ impl Message {
         object(scan, &MESSAGE_MEMBERS, |scan, name| {
             match name {
                 "jsonrpc" => jsonrpc = string(scan.json()?)?,
-                "method" => method = Some(string(scan.json()?)?.ok_or(BodyError::NotJsonRpc)?),
+                "method" => {
+                    let text = string(scan.json()?)?.ok_or(BodyError::NotJsonRpc)?;
+                    method = Some(without_nul(text)?);
+                }
                 "id" => id = Some(RequestId::read(scan.json()?)?),
                 "params" => params = Params::read(scan)?,
                 "result" | "error" => answer = Some(scan.json()?),
@@ -160,7 +167,7 @@ impl Message {
         match (method, id, answer) {
             (Some(method), id, None) => {
                 let version = params.version.take();
-                let operation = params.operation(method.into_owned());
+                let operation = params.operation(method.into_owned())?;
                 Ok(match id {
                     None => Self::Notification { operation, version },
                     Some(id) => Self::Request {
@@ -203,15 +210,15 @@ impl<'a> Params<'a> {
     }
 
     /// A name that is no string names nothing.
-    fn operation(&self, method: String) -> Operation {
+    fn operation(&self, method: String) -> Result<Operation, BodyError> {
         let name = match name_member(&method) {
             None => None,
             Some("name") => self.name,
             Some("uri") => self.uri,
             Some(_) => self.task_id,
         };
-        let name = name.and_then(Json::string).map(Cow::into_owned);
-        Operation::new(method, name)
+        let name = name.and_then(Json::string).map(without_nul).transpose()?;
+        Ok(Operation::new(method, name.map(Cow::into_owned)))
     }
 }
 
@@ -253,6 +260,9 @@ fn object<'a>(
     let mut names = Vec::new();
     let is_object = scan.object(|scan, name| {
         let found = name.read(text);
+        if found.contains('\0') {
+            return Err(BodyError::Nul);
+        }
         let meant = known.iter().find(|known| folds_to(found, known));
         if meant.is_some_and(|meant| *meant != found) {
             return Err(BodyError::MisspeltMember);
@@ -292,13 +302,25 @@ fn string(value: Json<'_>) -> Result<Option<Cow<'_, str>>, BodyError> {
     value.string().map(Some).ok_or(BodyError::NotJson)
 }
 
-/// `true` if a reader that ignores case takes `name` for `known`: Unicode's simple folding makes `ſ`
-/// an s and the Kelvin sign a k.
+/// The text, if no reader ends it before its end.
+fn without_nul(text: Cow<'_, str>) -> Result<Cow<'_, str>, BodyError> {
+    if text.contains('\0') {
+        return Err(BodyError::Nul);
+    }
+    Ok(text)
+}
+
+/// `true` if a reader that ignores case and punctuation takes `name` for `known`, whether it compares
+/// lower case, upper case (Java's `equalsIgnoreCase`), or folds: no other characters become ASCII by one
+/// of these. `meta` is another word than `_meta`.
 fn folds_to(name: &str, known: &str) -> bool {
+    let is_kept = |c: &char| c.is_alphanumeric() || !c.is_ascii() || known.starts_with('_');
     let fold = |c: char| match c {
         'ſ' => 's',
+        'ı' | 'İ' => 'i',
         '\u{212a}' => 'k',
         _ => c.to_ascii_lowercase(),
     };
-    name.chars().map(fold).eq(known.chars().map(fold))
+    let letters = name.chars().filter(is_kept).map(fold);
+    letters.eq(known.chars().filter(is_kept).map(fold))
 }

@@ -8,8 +8,8 @@
 //! so of the `url` crate), so a rule on one is a rule on the other.
 //!
 //! This holds for URIs whose structure all parsers agree on. The others are unclear, and every rule
-//! concerns them: those with dot segments, and with a host that needs more than lower case to be
-//! compared. Nobody writes them but to get past a rule.
+//! concerns them: those with dot segments, with a NUL, at which a server may cut them, and with a host
+//! that needs more than lower case to be compared. Nobody writes them but to get past a rule.
 
 #[cfg(test)]
 mod tests;
@@ -27,13 +27,14 @@ pub(super) struct Readings {
 
 impl Readings {
     pub(super) fn of(uri: &str) -> Self {
+        let has_nul = has_nul(uri);
         let uri: String = uri.chars().filter(|c| !vanishes(*c)).collect();
         let parts = Parts::of(&uri);
         let mut whole = vec![parts.text(true)];
         if parts.has_two_places() {
             whole.push(parts.text(false));
         }
-        let unclear = parts.is_unclear() || has_dot_segment(&comparable(&uri));
+        let unclear = has_nul || parts.is_unclear() || has_dot_segment(&comparable(&uri));
         let mut texts: Vec<String> = Vec::new();
         for text in whole {
             for ends in [&[][..], &['#'], &['?', '#']] {
@@ -264,7 +265,7 @@ fn has_dot_segment(text: &str) -> bool {
 /// Percent-encodings undone until none is left, without white space and controls, in lower case,
 /// with one slash for many.
 fn comparable(text: &str) -> String {
-    let mut text = readable(&decoded(text));
+    let mut text = readable(&decoded(text, |_| ()));
     // The drives of file URLs.
     text = text.replace('|', ":").replace('\\', "/");
     let mut out = String::with_capacity(text.len());
@@ -276,9 +277,16 @@ fn comparable(text: &str) -> String {
     out
 }
 
+/// `true` if a NUL is in it, however often encoded.
+fn has_nul(text: &str) -> bool {
+    let mut has_nul = false;
+    decoded(text, |vanished| has_nul |= vanished == 0);
+    has_nul
+}
+
 /// One pass is enough: a byte that was decoded is looked at again with those before and behind it.
-/// No two encodings overlap, so their order changes nothing.
-fn decoded(text: &str) -> Vec<u8> {
+/// No two encodings overlap, so their order changes nothing. `vanished` is told of what is left out.
+fn decoded(text: &str, mut vanished: impl FnMut(u8)) -> Vec<u8> {
     let mut out: Vec<u8> = Vec::with_capacity(text.len());
     for byte in text.bytes() {
         out.push(byte);
@@ -288,8 +296,8 @@ fn decoded(text: &str) -> Vec<u8> {
             out.truncate(out.len().saturating_sub(3));
             out.push(high << 4 | low);
         }
-        if out.last().is_some_and(|last| vanishes(char::from(*last))) {
-            out.pop();
+        if let Some(last) = out.pop_if(|last| vanishes(char::from(*last))) {
+            vanished(last);
         }
     }
     out

@@ -105,6 +105,24 @@ def refused(response: Response, reason: str) -> None:
     }
 
 
+def test_a_name_that_ends_early_for_some_servers_is_refused(
+    envoy: Envoy, recorder: Recorder
+) -> None:
+    """Strings of C end at a NUL; to some readers `na_me` is `name`."""
+    for body in (
+        call("shell\0"),
+        call("shell\0.txt"),
+        call("delete_\0all"),
+        rpc("resources/read", {"uri": "file:///secret/b\0"}),
+        rpc("tools/call\0", {"name": "shell"}),
+        rpc("tools/call", {"name": "echo", "name\0": "shell"}),
+        rpc("tools/call", {"name": "echo", "na_me": "shell"}),
+    ):
+        test_id = new_test_id()
+        refused(post(envoy, body, test_id=test_id), "body_malformed")
+        assert not recorder.seen(test_id)
+
+
 def test_what_no_rule_concerns_passes_whole(envoy: Envoy, recorder: Recorder) -> None:
     for body in (call("echo"), rpc("tools/list"), rpc("initialize", {}), call("undelete_")):
         test_id = new_test_id()

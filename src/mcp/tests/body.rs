@@ -200,6 +200,50 @@ fn what_two_readers_could_read_differently_is_refused() {
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","Name":"b"}}"#,
             BodyError::MisspeltMember,
         ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"ur\u0131":"b","uri":"a"}}"#,
+            BodyError::MisspeltMember,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"UR\u0130":"b","uri":"a"}}"#,
+            BodyError::MisspeltMember,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"_method":"tools/call","method":"ping"}"#,
+            BodyError::MisspeltMember,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","na_me":"b"}}"#,
+            BodyError::MisspeltMember,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"N-a Me":"b","name":"a"}}"#,
+            BodyError::MisspeltMember,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"task_id":"b","taskId":"a"}}"#,
+            BodyError::MisspeltMember,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call\u0000/list","params":{"name":"a"}}"#,
+            BodyError::Nul,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method\u0000":"tools/call","method":"ping"}"#,
+            BodyError::Nul,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"shell\u0000"}}"#,
+            BodyError::Nul,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name\u0000x":"b","name":"a"}}"#,
+            BodyError::Nul,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///a\u0000b"}}"#,
+            BodyError::Nul,
+        ),
     ] {
         assert_eq!(parse(body), Err(error), "{body}");
     }
@@ -208,6 +252,37 @@ fn what_two_readers_could_read_differently_is_refused() {
         Messages::parse(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"p\xff\"}"),
         Err(BodyError::NotJson)
     );
+}
+
+/// A reader that compares lower case, or upper case, takes no other characters for letters of ASCII.
+#[test]
+fn every_other_case_of_a_known_member_is_refused() {
+    let single = |mut cases: Vec<char>| cases.pop().filter(|_| cases.is_empty());
+    let mut found = 0;
+    for other in '\u{80}'..=char::MAX {
+        let cases = [
+            single(other.to_lowercase().collect()),
+            single(other.to_uppercase().collect()),
+        ];
+        for letter in cases.into_iter().flatten().filter(char::is_ascii) {
+            let letter = letter.to_ascii_lowercase();
+            for name in ["jsonrpc", "method", "id", "params", "result", "error"] {
+                let misspelt = name.replacen(letter, &other.to_string(), 1);
+                if misspelt != name {
+                    found += 1;
+                    let body = format!(r#"{{"{misspelt}":1,"jsonrpc":"2.0","method":"ping"}}"#);
+                    assert_eq!(parse(&body), Err(BodyError::MisspeltMember), "{body}");
+                }
+            }
+        }
+    }
+    assert_eq!(found, 4, "the long s in three names, the dotless i in one");
+    for body in [
+        r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"meta":{},"_meta":{}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"x","ids":1,"params":{"names":"a","task":{}}}"#,
+    ] {
+        assert!(parse(body).is_ok(), "{body}");
+    }
 }
 
 #[test]
@@ -220,6 +295,7 @@ fn what_no_rule_asks_for_is_skipped_undecoded() {
         "-1E+999",
         "\"\u{feff}\"",
         r#"{"a":1,"a":2}"#,
+        r#"{"a\u0000":"\u0000"}"#,
         &deep,
     ] {
         let body = format!(
