@@ -4,7 +4,7 @@ use super::reply::Origin;
 use super::{Decision, Request, Row, reply};
 use crate::config::Mode;
 use crate::escape::escaped_bytes;
-use crate::head::Head;
+use crate::head::{Head, folds_to};
 use crate::reason::Reason;
 
 /// The most values of a list that are shown.
@@ -73,7 +73,7 @@ impl Request<'_> {
 }
 
 /// Returns whether a preflight can do nothing but ask: it has no body, no credentials, and no header by
-/// which a server could take it for another method. A browser sends none of these.
+/// which a server could take it for another method, in any spelling. A browser sends none of these.
 fn is_nothing_else(head: &Head) -> bool {
     const OTHERS: [&str; 5] = [
         "authorization",
@@ -84,5 +84,7 @@ fn is_nothing_else(head: &Head) -> bool {
     ];
     head.ends()
         && head.values("content-length").all(|length| length == b"0")
-        && !OTHERS.iter().any(|name| head.has(name))
+        && !head
+            .names()
+            .any(|name| OTHERS.iter().any(|other| folds_to(name, other)))
 }

@@ -101,6 +101,9 @@ fn a_preflight_is_the_servers_where_cors_is_not_the_filters() {
         ("x-http-method-override", "DELETE"),
         ("x-http-method", "DELETE"),
         ("x-method-override", "DELETE"),
+        // To servers that make `_` of `-`, or `-` of whatever is no letter.
+        ("x_http_method_override", "DELETE"),
+        ("x-http.method-override", "DELETE"),
     ] {
         let (reason, _) = preflight().header(name, value).refused();
         assert_eq!(reason, Reason::CredentialsMissing, "{name}: {value}");
