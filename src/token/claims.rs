@@ -4,6 +4,7 @@
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::rc::Rc;
@@ -82,11 +83,10 @@ impl Claims {
         }
         optional(&members, "cnf", |value| value.is_object().then_some(()))?;
         let mut scopes = optional(&members, "scope", scope_tokens)?.unwrap_or_default();
-        let own = scopes.len();
-        for token in optional(&members, "scp", scope_tokens)?.unwrap_or_default() {
-            if !scopes.iter().take(own).any(|other| *other == token) {
-                scopes.push(token);
-            }
+        if let Some(more) = optional(&members, "scp", scope_tokens)? {
+            // Anybody can send thousands of both, so they are not compared each with each.
+            let own: BTreeSet<String> = scopes.iter().cloned().collect();
+            scopes.extend(more.into_iter().filter(|token| !own.contains(token)));
         }
         Ok(Self {
             members,

@@ -384,6 +384,21 @@ fn scopes() {
     }
 }
 
+/// Anybody can send such a token. Compared each with each, these would take minutes.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "what it takes is a time")]
+fn many_scopes_cost_what_they_are_long() {
+    let begun = std::time::Instant::now();
+    let names = |prefix: &str| {
+        (0..60_000)
+            .map(|at| format!("{prefix}{at} "))
+            .collect::<String>()
+    };
+    let claims = claims(&[("scope", json!(names("a"))), ("scp", json!(names("b")))]).unwrap();
+    assert_eq!(claims.scopes().len(), 120_000);
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+}
+
 #[test]
 fn members_by_path() {
     let claims = claims(&[
