@@ -258,3 +258,14 @@ fn the_changelog_keeps_its_form() {
         }
     }
 }
+
+/// What is built between releases does not have the name of one.
+#[test]
+fn the_version_is_released_or_in_development() {
+    let changelog = read("CHANGELOG.md");
+    let is_dated = |version: &str| changelog.contains(&format!("\n## {version} - "));
+    let version = env!("CARGO_PKG_VERSION");
+    let next = version.strip_suffix("-dev");
+    assert_eq!(next.is_none(), is_dated(next.unwrap_or(version)));
+    assert_eq!(next.is_some(), changelog.contains("\n## Unreleased\n"));
+}
