@@ -37,7 +37,7 @@ properties: ## the properties once more, on other cases; a failure is a bug, and
 	@seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); echo "PROPTEST_RNG_SEED=$$seed"; \
 	  PROPTEST_RNG_SEED=$$seed scripts/cargo test --locked --lib -q
 
-e2e: tools build browser package-tools prometheus servers ## all tests that need an Envoy, on the newest
+e2e: tools build browser package-tools prometheus servers probed ## all tests that need an Envoy, on the newest
 	scripts/rmcp-client
 	$(python) -m pytest tests -n 2 -q
 
@@ -109,6 +109,12 @@ prometheus:
 .PHONY: servers
 servers: tools
 	@scripts/servers
+
+# Servers that the probe asks (tests/e2e/test_probe_servers.py).
+.PHONY: probed
+probed: tools
+	@scripts/clients --install fastmcp
+	@scripts/conformance --install everything
 
 tools:
 	@[ -e .tools/setup.stamp ] || echo "First run: about 290 MB of tools go into .tools/, and the crates into cargo's own cache."
