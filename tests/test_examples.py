@@ -21,6 +21,7 @@ from support.example import adapted, commented, started
 from support.key_server import KeyServer
 from support.ports import ReservedPort
 from support.recorder import Recorder
+from support.threaded import Threaded
 from support.waiting import until
 
 DEPLOYMENT = EXAMPLES / "envoy.yaml"
@@ -267,12 +268,8 @@ def login_consent(monkeypatch: pytest.MonkeyPatch, hydra: FakeHydra) -> Iterator
     monkeypatch.setenv("RESOURCES", "http://localhost:8080/mcp http://localhost:8080/other")
     module = load(EXAMPLES / "hydra" / "login_consent.py")
     monkeypatch.setattr(module.Handler, "log_message", lambda *_: None)
-    with ThreadingHTTPServer(("127.0.0.1", 0), module.Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
+    with Threaded(module.Handler) as server:
+        yield server.port
 
 
 def load(file: Path) -> ModuleType:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from support.manifests import documents
 from support.mcp_client import LEGACY, MODERN, Login, connect
 from support.mcp_server import McpServer
 from support.ports import ReservedPort
+from support.threaded import Threaded
 from support.waiting import until
 from test_examples import validate
 from test_manifests import problems
@@ -145,18 +145,11 @@ class Issuer(BaseHTTPRequestHandler):
 
 
 def test_keys_on_another_host_are_found(tmp_path: Path) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Issuer) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            own = f"http://127.0.0.1:{server.server_address[1]}"
-            folder = init(tmp_path, "envoy", "--discover", issuer=own)
-            # Another name for the same server.
-            other = [*GOOD_WORDS, "--issuer", f"{own}/", "--discover"]
-            refused = tool.run("init", "--target", "envoy", *other, tmp_path / "other")
-        finally:
-            server.shutdown()
-            thread.join()
+    with Threaded(Issuer) as server:
+        folder = init(tmp_path, "envoy", "--discover", issuer=server.origin)
+        # Another name for the same server.
+        other = [*GOOD_WORDS, "--issuer", f"{server.origin}/", "--discover"]
+        refused = tool.run("init", "--target", "envoy", *other, tmp_path / "other")
     configuration = json.loads((folder / "config.json").read_text())
     assert configuration["issuers"][0]["jwks_cluster"] == "authorization_server_keys"
     clusters = yaml.safe_load((folder / "envoy.yaml").read_text())["static_resources"]["clusters"]

@@ -5,8 +5,10 @@
 
 mod check;
 mod explain;
+mod init;
 mod input;
 mod issue;
+mod probe;
 mod usage;
 
 use std::fs;
@@ -32,6 +34,7 @@ struct Ran {
 fn run(arguments: &[&str], input: &str) -> Ran {
     let mut child = Command::new(env!("CARGO_BIN_EXE_mcp-auth"))
         .args(arguments)
+        .env("NO_PROXY", "127.0.0.1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import sys
-import tempfile
-import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from support import paths
+from support import one_by_one, paths
 
 from . import story
 from .agents import ClaudeCode, Codex, OpenCode
@@ -75,30 +70,5 @@ def run(name: str, directory: Path) -> list[str]:
     return differences(client.title, seen)
 
 
-def main(names: list[str]) -> int:
-    unknown = [name for name in names if name not in ALL]
-    if unknown:
-        print(f"clients: no client {unknown[0]!r}; there are {', '.join(ALL)}")
-        return 2
-    # A terminated run ends its children in order.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    started, failed = time.monotonic(), []
-    for name in names or ALL:
-        print(f"\n{name}", flush=True)
-        began = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="mcp-auth-clients-") as directory:
-            try:
-                wrong = run(name, Path(directory))
-            except Exception as error:
-                wrong = [f"{type(error).__name__}: {error}", traceback.format_exc()[-1500:]]
-        if wrong:
-            failed.append(name)
-        print("\n".join(f"  FAILED: {one}" for one in wrong) or "  as docs/clients.md has it")
-        print(f"  {time.monotonic() - began:.0f} s", flush=True)
-    print(f"\nclients: {time.monotonic() - started:.0f} s, load average {os.getloadavg()[0]:.1f}")
-    print(f"{len(names or ALL) - len(failed)} as the page has them, {len(failed)} not: {', '.join(failed) or 'none'}")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(one_by_one.run("clients", sys.argv[1:], ALL, run))

@@ -74,7 +74,7 @@ class OpenCode(_Agent):
     def _configure(self) -> None:
         provider = {
             "npm": "@ai-sdk/openai-compatible",
-            "options": {"baseURL": f"{self._model.url}/v1", "apiKey": "none"},
+            "options": {"baseURL": f"{self._model.origin}/v1", "apiKey": "none"},
             "models": {"tester": {}},
         }
         configuration = {
@@ -132,7 +132,7 @@ check_for_update_on_startup = false
 
 [model_providers.loopback]
 name = "loopback"
-base_url = "{self._model.url}/v1"
+base_url = "{self._model.origin}/v1"
 wire_api = "responses"
 
 [mcp_servers.{SERVER}]
@@ -173,7 +173,7 @@ class ClaudeCode(_Agent):
 
     def _run(self, *arguments: str, terminal: bool = False) -> str:
         environment = {
-            "ANTHROPIC_BASE_URL": self._model.url,
+            "ANTHROPIC_BASE_URL": self._model.origin,
             "ANTHROPIC_API_KEY": "none",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "ENABLE_TOOL_SEARCH": "false",

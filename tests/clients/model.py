@@ -10,10 +10,11 @@ import base64
 import itertools
 import json
 import re
-import threading
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from support.threaded import Threaded
 
 Json = dict[str, Any]
 SERVER = "harness"
@@ -22,19 +23,9 @@ SAID = "MODEL:"
 """Before everything that it says: its clients say more than that."""
 
 
-class Model:
+class Model(Threaded):
     def __init__(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(_Handler)
 
 
 _numbers = itertools.count(1)

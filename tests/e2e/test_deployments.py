@@ -9,11 +9,10 @@ from __future__ import annotations
 import functools
 import json
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from support.example import Running, started
 from support.key_server import KeyServer
 from support.manifests import ENVOY_GATEWAY, ISTIO, named
 from support.recorder import Recorder, new_test_id
+from support.threaded import Threaded
 from support.waiting import until
 
 Json = dict[str, Any]
@@ -47,14 +47,8 @@ def modules(wasm: Path) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Handler, directory=str(wasm.parent))
-    ) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
+    with Threaded(functools.partial(Handler, directory=str(wasm.parent))) as server:
+        yield server.port
 
 
 @dataclass(frozen=True)

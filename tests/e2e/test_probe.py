@@ -1,6 +1,6 @@
 """`mcp-auth probe` against real servers, and its verdicts beside real logins.
 
-`tests/probe/` has the faults.
+`tests/cli/probe/` has the faults.
 """
 
 from __future__ import annotations

@@ -7,15 +7,15 @@ import json
 import os
 import queue
 import shutil
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlencode
 
 from . import certificates
 from .challenges import parse_challenge
 from .processes import Child
+from .threaded import Threaded
 
 _PAGE = Path(__file__).with_name("browser_page.html")
 # Where there is no snap, and no profile of AppArmor for it, Ubuntu's `chromium` has no sandbox, and does not start.
@@ -32,7 +32,7 @@ def binary() -> str:
     return browser
 
 
-class Page:
+class Page(Threaded):
     """The page's server; its origin is that of no other server of the tests."""
 
     def __init__(self) -> None:
@@ -58,10 +58,9 @@ class Page:
                 pass
 
         self._reports = reports
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        super().__init__(Handler)
         # Another host and another port than the resource's: as foreign as can be.
-        self.url = f"http://localhost:{self._server.server_port}/"
+        self.url = f"http://localhost:{self.port}/"
 
     def registration(self, client: str) -> dict[str, Any]:
         """The page as a client that the authorization server knows beforehand."""
@@ -96,13 +95,6 @@ class Page:
                 return self._reports.get(timeout=timeout)
             except queue.Empty:
                 raise AssertionError(f"the page reported nothing:\n{browser.log()}") from None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 OPERATIONS = [{"method": "tools/call", "name": "whoami", "scopes": ["mcp:admin"]}]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import posixpath
 import socketserver
-import threading
 import urllib.parse
 from collections.abc import Callable
-from typing import Self
+
+from .threaded import Threaded
 
 
 def reads_literally(target: str) -> bool:
@@ -46,7 +46,7 @@ def _is_protected(path: str) -> bool:
     return first.strip().rstrip(".").lower() == "mcp"
 
 
-class Handlers:
+class Handlers(Threaded):
     """A server on loopback that says which handler it would have called."""
 
     def __init__(self, is_protected: Callable[[str], bool]) -> None:
@@ -61,16 +61,4 @@ class Handlers:
                         b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
                     )
 
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.port: int = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(Handler)

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import socket
 import socketserver
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Self
 
 import h2.config
 import h2.connection
@@ -16,6 +14,7 @@ import h2.events
 import h2.exceptions
 
 from .http1 import Response
+from .threaded import Threaded
 
 Pairs = Sequence[tuple[bytes, bytes]]
 
@@ -189,7 +188,7 @@ class Arrived:
     trailers: list[tuple[str, str]] = field(default_factory=list)
 
 
-class Upstream:
+class Upstream(Threaded):
     """A server of HTTP/2 (prior knowledge) that keeps what reached it, and answers 200."""
 
     def __init__(self) -> None:
@@ -200,19 +199,7 @@ class Upstream:
             def handle(self) -> None:
                 upstream._serve(self.request)
 
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.port: int = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(Handler)
 
     def _serve(self, connection: socket.socket) -> None:
         protocol = h2.connection.H2Connection(

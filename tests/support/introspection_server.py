@@ -6,7 +6,6 @@ Its cluster has the credentials, from a file that Envoy watches (SDS), as in env
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import ssl
 import threading
@@ -14,11 +13,12 @@ import time
 import urllib.parse
 from collections import Counter
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from .bootstrap import Json, cluster
+from .threaded import Threaded
 
 _TYPE = "type.googleapis.com/envoy"
 
@@ -79,7 +79,7 @@ def asking_cluster(name: str, port: int, credentials: str, directory: Path) -> J
     return {**cluster(name, port), "typed_extension_protocol_options": {key: options}}
 
 
-class IntrospectionServer:
+class IntrospectionServer(Threaded):
     """`tokens` says what is answered; `fault`, where it is set, is asked first."""
 
     def __init__(
@@ -118,12 +118,9 @@ class IntrospectionServer:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = _Server(("127.0.0.1", 0), Handler)
-        self._server.tls = tls
-        self.port = self._server.server_address[1]
-        self.issuer = issuer or f"http://127.0.0.1:{self.port}"
+        super().__init__(Handler, tls)
+        self.issuer = issuer or self.origin
         self.endpoint = f"{self.issuer}/introspect/"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def times(self, token: str) -> int:
         with self._lock:
@@ -171,31 +168,6 @@ class IntrospectionServer:
         self.flaws += [
             f"{name}: {found}" for name, (found, right) in expected.items() if found != right
         ]
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-    tls: ssl.SSLContext | None = None
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """In the connection's own thread: another one's handshake keeps nobody waiting."""
-        if self.tls is None:
-            super().finish_request(request, client_address)
-            return
-        # Who does not trust the certificate ends the handshake, and asks for nothing.
-        with contextlib.suppress(OSError), self.tls.wrap_socket(request, server_side=True) as secured:
-            super().finish_request(secured, client_address)
 
 
 def _send(request: BaseHTTPRequestHandler, answer: Answer) -> None:

@@ -155,9 +155,9 @@ fn run(command: Command) -> Result<Outcome, Failure> {
     match command {
         Command::Check(args) => check::run(&args).map(Outcome::printable),
         Command::Explain(args) => explain::run(args).map(Outcome::printable),
-        // Escapes what came from outside by itself, since it has colours.
         Command::Issue(args) => issue::run(&args),
         Command::Init(args) => init::run(&args),
+        // Escapes what came from outside by itself, since it has colours.
         Command::Probe(args) => probe::run(&args),
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&Config::schema())

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::server::{
+use super::server::{
     Answer, ISSUER_FORM, RESOURCE_FORM, Request, Server, answer, good, issuer_metadata,
     resource_metadata, result, unauthorized,
 };

@@ -1,45 +1,20 @@
 //! `mcp-auth probe` against small servers, each with one fault: the probe has to name it.
 
-// Clippy's exceptions for tests do not reach the helpers of an integration test.
-#![allow(clippy::restriction)]
-
 mod faults;
 mod server;
 
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::process::{Command, Stdio};
 use std::thread;
 
 use serde_json::{Value, json};
 
-use faults::FAULTS;
-use server::{Server, answer, good, serve, token};
-
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
+use self::faults::FAULTS;
+use self::server::{Server, answer, good, serve, token};
+use crate::{Ran, run};
 
 fn probe(url: &str, arguments: &[&str], input: &str) -> Ran {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_mcp-auth"))
-        .args(["probe", url])
-        .args(arguments)
-        .env("NO_PROXY", "127.0.0.1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that needs no input may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    Ran {
-        code: output.status.code().unwrap(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    run(&[&["probe", url], arguments].concat(), input)
 }
 
 /// The report on a server, with its token.

@@ -1,43 +1,43 @@
 //! `mcp-auth init`: what it writes is what `envoy/` has, but for the values.
 
-// Clippy's exceptions for tests do not reach the helpers of an integration test.
-#![allow(clippy::restriction)]
-
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use mcp_auth_filter::config::Config;
 
-struct Ran {
+use crate::{Ran, run};
+
+struct Written {
     code: i32,
     stderr: String,
     directory: PathBuf,
 }
 
-impl Ran {
+impl Written {
     fn read(&self, name: &str) -> String {
         fs::read_to_string(self.directory.join(name)).unwrap()
     }
 }
 
 /// Into a folder of that name, which is emptied before.
-fn init(name: &str, arguments: &str) -> Ran {
+fn init(name: &str, arguments: &str) -> Written {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join("init")
         .join(name);
     let _ = fs::remove_dir_all(&directory);
-    let output = Command::new(env!("CARGO_BIN_EXE_mcp-auth"))
-        .arg("init")
-        .args(arguments.split(' '))
-        .arg(&directory)
-        .output()
-        .unwrap();
-    Ran {
-        code: output.status.code().unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
+    let ran = into(&directory, arguments);
+    Written {
+        code: ran.code,
+        stderr: ran.stderr,
         directory,
     }
+}
+
+fn into(directory: &Path, arguments: &str) -> Ran {
+    let mut words = vec!["init"];
+    words.extend(arguments.split(' '));
+    words.extend(directory.to_str());
+    run(&words, "")
 }
 
 /// The values that the files of `envoy/` have.
@@ -281,12 +281,7 @@ fn nothing_is_overwritten() {
     let first = init("twice", &arguments);
     let own = first.directory.join("envoy.yaml");
     fs::write(&own, "mine").unwrap();
-    let again = Command::new(env!("CARGO_BIN_EXE_mcp-auth"))
-        .arg("init")
-        .args(arguments.split(' '))
-        .arg(&first.directory)
-        .output()
-        .unwrap();
-    assert_eq!(again.status.code(), Some(2));
+    let again = into(&first.directory, &arguments);
+    assert_eq!(again.code, 2);
     assert_eq!(fs::read_to_string(own).unwrap(), "mine");
 }
