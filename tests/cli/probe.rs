@@ -3,14 +3,14 @@
 mod faults;
 mod server;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::thread;
 
 use serde_json::{Value, json};
 
 use self::faults::FAULTS;
-use self::server::{Server, answer, good, serve, token};
+use self::server::{Server, answer, good, result, serve, token};
 use crate::{Ran, run};
 
 fn probe(url: &str, arguments: &[&str], input: &str) -> Ran {
@@ -90,6 +90,82 @@ fn every_fault_is_named() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The names of all checks.
+fn names(report: &Value) -> Vec<&str> {
+    let checks = report["checks"].as_array().unwrap();
+    let names = checks.iter().map(|check| check["name"].as_str().unwrap());
+    names.collect()
+}
+
+#[test]
+fn where_everybody_gets_in_nothing_else_is_said() {
+    let origin = serve(|request| match request.path.as_str() {
+        "/mcp" if request.method == "POST" => answer(200, &result()),
+        _ => answer(404, &json!({})),
+    });
+    let url = format!("{origin}/mcp");
+    let report: Value = serde_json::from_str(&probe(&url, &["--json"], "").stdout).unwrap();
+    assert_eq!(
+        names(&report),
+        ["endpoint", "tls", "open", "cors-preflight"]
+    );
+    // One line for all clients.
+    let text = probe(&url, &[], "").stdout;
+    assert!(text.contains("\n  open  all 19 "), "{text}");
+    assert!(text.contains("; 1 failure (open), "), "{text}");
+    assert!(text.lines().all(|line| line.len() <= 100), "{text}");
+}
+
+/// What a made-up token gets there says nothing.
+#[test]
+fn a_wrong_path_is_one_failure_and_its_consequence() {
+    let (_, report) = report(|_| answer(404, &json!({})));
+    assert_eq!(
+        named(&report, "fail"),
+        ["status", "metadata", "with-token", "altered-token"]
+    );
+}
+
+#[test]
+fn one_machine_by_two_names_is_another_resource() {
+    let url = format!("{}/mcp", serve(good)).replace("127.0.0.1", "localhost");
+    let report: Value = serde_json::from_str(&probe(&url, &["--json"], "").stdout).unwrap();
+    assert_eq!(named(&report, "fail"), ["resource"]);
+    assert_eq!(named(&report, "note"), ["resource-metadata-url"]);
+    let checks = report["checks"].as_array().unwrap();
+    let resource = checks.iter().find(|check| check["name"] == "resource");
+    let mend = resource.unwrap()["mend"].as_str().unwrap();
+    assert!(mend.starts_with("give clients http://127.0.0.1:"), "{mend}");
+}
+
+#[test]
+fn where_nothing_answers_it_says_what_to_look_at() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let plain = format!("https://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut connection in listener.incoming().flatten() {
+            let read = connection.read(&mut [0; 1024]);
+            let _ = read.and_then(|_| connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+        }
+    });
+    for (url, found, mend) in [
+        ("http://127.0.0.1:1", "no connection", "start the server"),
+        (
+            "http://mcp-auth.invalid",
+            "its name has no address",
+            "correct the host",
+        ),
+        (&plain, "TLS failed", "the server speaks no TLS there"),
+    ] {
+        let text = probe(&format!("{url}/mcp"), &[], "").stdout;
+        assert!(
+            text.contains(&format!("FAIL  endpoint              {found}")),
+            "{text}"
+        );
+        assert!(text.contains(&format!("mend      {mend}")), "{text}");
+    }
 }
 
 #[test]

@@ -52,14 +52,11 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
 }
 
 fn describe(config: &Config, out: &mut String) -> fmt::Result {
-    let count = |number: usize, name: &str| {
-        format!("{number} {name}{}", if number == 1 { "" } else { "s" })
-    };
     writeln!(
         out,
         "The configuration is valid: {}, {}; {}.",
-        count(config.resources.len(), "resource"),
-        count(config.issuers.len(), "issuer"),
+        show::counted(config.resources.len(), "resource"),
+        show::counted(config.issuers.len(), "issuer"),
         match (config.enabled, config.mode) {
             (false, _) => "disabled: every request passes",
             (true, Mode::Enforce) => "mode enforce",

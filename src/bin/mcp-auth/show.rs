@@ -27,6 +27,12 @@ pub(crate) fn joined(texts: impl IntoIterator<Item = String>, joint: &str) -> St
     }
 }
 
+/// `1 check`, `2 checks`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 /// The `typ` values that are accepted.
 pub(crate) fn token_types(types: &[TokenType]) -> String {
     let shown = |accepted: &TokenType| match accepted {

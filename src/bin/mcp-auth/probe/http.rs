@@ -164,6 +164,10 @@ fn trouble(error: &ureq::Error) -> Trouble {
         ureq::Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
             Trouble::Tls(error.to_string())
         }
+        // The standard library has no kind for it.
+        ureq::Error::Io(error) if error.to_string().starts_with("failed to lookup address") => {
+            Trouble::NoSuchHost
+        }
         ureq::Error::Io(error) => Trouble::Connection(error.to_string()),
         ureq::Error::Rustls(error) => Trouble::Tls(error.to_string()),
         ureq::Error::Tls(error) => Trouble::Tls((*error).to_owned()),

@@ -11,6 +11,7 @@ use super::clients::is_result;
 use super::metadata::{key_sets, of_resource};
 use super::plan::{LEGACY, Recorder, discover, initialize, message, plain, tools_list};
 use super::transcript::{Answer, Inside, Kind, Request, Transcript};
+use crate::show;
 
 /// Sends what needs the token.
 pub(crate) fn ask(recorder: &mut Recorder<'_>, token: &str) {
@@ -179,7 +180,7 @@ fn tools(answer: &Answer) -> Check {
     let count = answer
         .object()
         .and_then(|object| Some(object.get("result")?.get("tools")?.as_array()?.len()));
-    let text = count.map_or_else(|| describe(answer), |count| format!("{count} tools"));
+    let text = count.map_or_else(|| describe(answer), |count| show::counted(count, "tool"));
     let check = Check::pass("tools", "tools/list is answered", text);
     if count.is_some() {
         return check;
@@ -201,8 +202,10 @@ pub(crate) fn bad_token(transcript: &Transcript) -> Option<Check> {
         answer,
         "anybody gets in with any token",
     );
-    // That it is open to everybody is said already.
-    (!open).then_some(check)
+    // That it is open to everybody, or asks nobody for a token, is said already.
+    let without = transcript.first(Kind::Initialize);
+    let same = without.is_some_and(|one| one.status == answer.status && one.status != 401);
+    (!open && (!same || is_result(answer))).then_some(check)
 }
 
 fn refused(
@@ -265,9 +268,9 @@ fn audience(transcript: &Transcript, token: &str) -> Option<Check> {
     };
     let expected = "the token's aud names the resource";
     let text = if is_for_it {
-        "it does"
+        "aud names it"
     } else {
-        "it does not, and it was accepted"
+        "aud does not name it, and the token was accepted"
     };
     let check = Check::pass("audience", expected, text.to_owned());
     Some(if is_for_it {

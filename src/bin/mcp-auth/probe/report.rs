@@ -139,7 +139,7 @@ impl<'a> Report<'a> {
         // Where nothing answers, nobody gets in, for the one reason that stands above.
         if self.transcript.exchanges.len() > 1 {
             lines.extend([String::new(), "Clients".to_owned()]);
-            lines.extend(self.rows.iter().map(|row| self.row_line(row, &paint)));
+            lines.extend(self.row_lines(&paint));
         }
         lines.extend([String::new(), self.summary()]);
         let mut text = lines.join("\n");
@@ -167,11 +167,35 @@ impl<'a> Report<'a> {
             ("breaks", check.breaks),
             ("mend", &check.mend),
         ] {
-            lines.push(format!("        {name:<10}{}", shown(text)));
+            let mut name = name;
+            for line in wrapped(&shown(text)) {
+                lines.push(format!("        {name:<10}{line}"));
+                name = "";
+            }
         }
     }
 
-    fn row_line(&self, row: &Row, paint: &Paint) -> String {
+    /// A line for each client, or one where all fare alike.
+    fn row_lines(&self, paint: &Paint) -> Vec<String> {
+        let rows = self.rows.iter().map(|row| self.row_parts(row, paint));
+        let rows: Vec<_> = rows.collect();
+        let line =
+            |name: &str, (mark, text): &(String, String)| format!("  {mark}  {name:<22}{text}");
+        match rows.split_first() {
+            Some((first, rest)) if rest.iter().all(|one| one == first) => {
+                vec![line(&format!("all {}", rows.len()), first)]
+            }
+            Some(_) | None => {
+                let named = self.rows.iter().zip(&rows);
+                named
+                    .map(|(row, parts)| line(row.client.name, parts))
+                    .collect()
+            }
+        }
+    }
+
+    /// The mark and the text of a client.
+    fn row_parts(&self, row: &Row, paint: &Paint) -> (String, String) {
         let (mark, mut text) = match &row.first {
             Verdict::LogsIn(login) => {
                 let scopes = match login.scopes {
@@ -197,25 +221,30 @@ impl<'a> Report<'a> {
             Some(false) => text.push_str("; does not ask for more scopes on a 403"),
             None => {}
         }
-        let name = row.client.name;
-        format!("  {mark}  {name:<22}{text}")
+        (mark, text)
     }
 
     fn summary(&self) -> String {
-        let count = |mark| {
-            self.checks
-                .iter()
-                .filter(|check| check.mark == mark)
-                .count()
+        let named = |mark, what| {
+            let marked = self.checks.iter().filter(|check| check.mark == mark);
+            let names: Vec<&str> = marked.map(|check| check.name).collect();
+            match names.as_slice() {
+                [] => format!("no {what}s"),
+                names => format!(
+                    "{} ({})",
+                    show::counted(names.len(), what),
+                    names.join(", ")
+                ),
+            }
         };
         let official = self.rows.iter().filter(|row| row.client.official);
         let logs_in = official
             .filter(|row| matches!(row.first, Verdict::LogsIn(_)))
             .count();
         format!(
-            "{logs_in} of the 4 official SDKs would log in; {} checks failed, {} notes.",
-            count(Mark::Fail),
-            count(Mark::Note)
+            "{logs_in} of the 4 official SDKs would log in; {}, {}.",
+            named(Mark::Fail, "failure"),
+            named(Mark::Note, "note")
         )
     }
 
@@ -246,6 +275,22 @@ fn ascii(json: &str) -> String {
         }
     }
     shown
+}
+
+/// A text in lines that fit a terminal of 100 columns behind 18 of them; no word is broken.
+fn wrapped(text: &str) -> Vec<String> {
+    const COLUMNS: usize = 82;
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len().saturating_add(word.len()) < COLUMNS => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// The checks of what tokens open, and of what they must not.

@@ -7,47 +7,44 @@ use crate::probe::transcript::{Answer, BROWSER_ORIGIN, Kind, Transcript};
 const WHO: &str = "clients in a browser: the web Inspector, and web pages";
 
 pub(super) fn all(transcript: &Transcript) -> Vec<Check> {
-    let of_server = "answer OPTIONS with 204 before tokens are checked; send access-control-allow-origin with every answer, access-control-expose-headers: WWW-Authenticate, Mcp-Session-Id with those of the endpoint";
-    let of_issuer = "let the authorization server allow other origins at these endpoints (CORS); some do so for the origins of known clients alone";
-    let mut checks = vec![
-        check(
-            "cors-preflight",
-            "a preflight passes without a token, and allows the headers of MCP",
-            preflight(transcript),
-            of_server,
-        ),
-        check(
+    let mut checks = vec![check(
+        "cors-preflight",
+        "a preflight passes without a token, and allows the headers of MCP",
+        preflight(transcript),
+        "answer OPTIONS with 204 before tokens are checked, with access-control-allow-origin and access-control-allow-headers",
+    )];
+    let from_browser = transcript.first(Kind::FromBrowser);
+    if from_browser.is_some_and(|answer| matches!(answer.status, 401 | 403)) {
+        checks.push(check(
             "cors-challenge",
             "the 401 may be read, its WWW-Authenticate too",
             refusal(transcript),
-            of_server,
-        ),
-        check(
+            "send access-control-allow-origin and access-control-expose-headers: WWW-Authenticate, Mcp-Session-Id with every answer of the endpoint",
+        ));
+    }
+    if !documents_in_use(transcript).is_empty() {
+        checks.push(check(
             "cors-metadata",
             "the metadata documents may be read",
             documents(transcript).or_else(|| second_try(transcript)),
-            of_server,
-        ),
-    ];
+            "send access-control-allow-origin: * with them, and answer OPTIONS with 204",
+        ));
+    }
     if !endpoints_of_pages(transcript).is_empty() {
         checks.push(check(
             "cors-issuer",
             "a page may ask for tokens, and register",
             endpoints(transcript),
-            of_issuer,
+            "let the authorization server allow other origins at these endpoints (CORS); some do so for the origins of known clients alone",
         ));
     }
     checks
 }
 
 fn check(name: &'static str, expected: &'static str, fault: Option<String>, mend: &str) -> Check {
-    let is_wrong = fault.is_some();
-    let found = fault.unwrap_or_else(|| format!("so it is for {BROWSER_ORIGIN}"));
-    let check = Check::pass(name, expected, found);
-    if is_wrong {
-        check.notes(WHO, mend)
-    } else {
-        check
+    match fault {
+        Some(fault) => Check::pass(name, expected, fault).notes(WHO, mend),
+        None => Check::pass(name, expected, format!("for a page on {BROWSER_ORIGIN}")),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::probe::challenge::{self, Challenge};
 use crate::probe::clients::is_result;
 use crate::probe::metadata::of_resource;
 use crate::probe::transcript::{
-    Answer, Exchange, Kind, Transcript, is_loopback, redirect, same_origin,
+    Answer, Exchange, Kind, Transcript, Trouble, is_loopback, redirect, same_origin,
 };
 
 const EVERYBODY: &str = "every client";
@@ -38,23 +38,47 @@ fn refused(transcript: &Transcript) -> Option<&Answer> {
 fn answers(transcript: &Transcript) -> Check {
     let outcome = transcript.outcome(Kind::Discover, &transcript.url);
     let found = match outcome {
-        Some(Ok(answer)) => format!("status {}", answer.status),
+        Some(Ok(_)) => "it answers".to_owned(),
         Some(Err(trouble)) => trouble.describe(),
         None => "nothing was sent".to_owned(),
     };
     let check = Check::pass("endpoint", "an HTTP answer to a POST", found);
     match outcome {
         Some(Ok(_)) => check,
-        Some(Err(_)) | None => check.fails(
-            EVERYBODY,
-            "start the server, or correct the URL; certificates have to be ones that Mozilla's roots (or --ca) vouch for, since Node.js and Python trust no others",
-        ),
+        Some(Err(trouble)) => check.fails(EVERYBODY, mend_trouble(trouble)),
+        None => check.fails(EVERYBODY, mend_trouble(&Trouble::NotSent)),
+    }
+}
+
+fn mend_trouble(trouble: &Trouble) -> &'static str {
+    match trouble {
+        Trouble::NoSuchHost => "correct the host of the URL, or enter it in the DNS",
+        Trouble::Connection(_) | Trouble::NotSent => {
+            "start the server, or correct scheme, host and port of the URL; look for a firewall"
+        }
+        // As rustls says that what came is not TLS.
+        Trouble::Tls(why) if why.contains("InvalidContentType") => {
+            "the server speaks no TLS there: begin the URL with http://, or put TLS before the server"
+        }
+        Trouble::Tls(_) => {
+            "get a certificate that Mozilla's roots vouch for, for this name and with its chain: Node.js and Python trust no others; --ca has the probe trust those of a private CA"
+        }
+        Trouble::Timeout => {
+            "the server hangs, or something before it drops the request; --timeout has the probe wait longer"
+        }
+        Trouble::NotHttp(_) => "correct the port: what listens there does not speak HTTP/1.1",
     }
 }
 
 fn transport(transcript: &Transcript) -> Check {
     let url = &transcript.url;
-    let check = Check::pass("tls", "https, or this machine", url.scheme().to_owned());
+    let at_home = if is_loopback(url) {
+        ", this machine"
+    } else {
+        ""
+    };
+    let found = format!("{}{at_home}", url.scheme());
+    let check = Check::pass("tls", "https, or this machine", found);
     if url.scheme() == "https" || is_loopback(url) {
         check
     } else {
@@ -109,7 +133,7 @@ fn status(transcript: &Transcript) -> Check {
     if all_401 {
         return check;
     }
-    if both.iter().flatten().any(|answer| is_result(answer)) {
+    if is_open(transcript) {
         return open(transcript, check);
     }
     let mut others = both.iter().flatten().filter(|one| one.status != 401);
@@ -138,6 +162,12 @@ fn status(transcript: &Transcript) -> Check {
     check.fails(EVERYBODY, mend)
 }
 
+/// Whether it answers without a token.
+pub(super) fn is_open(transcript: &Transcript) -> bool {
+    let mut both = [Kind::Discover, Kind::Initialize].into_iter();
+    both.any(|kind| transcript.first(kind).is_some_and(is_result))
+}
+
 fn open(transcript: &Transcript, check: Check) -> Check {
     let check = Check {
         name: "open",
@@ -145,12 +175,12 @@ fn open(transcript: &Transcript, check: Check) -> Check {
     };
     if of_resource(transcript).is_some() {
         return check.fails(
-            "nobody breaks: everybody gets in, with or without a token",
+            "nobody: everybody gets in, with or without a token",
             "the host serves metadata of a protected resource, but this endpoint answers without a token: what checks tokens for the rest of the application does not stand before it (an application that is mounted beside the routes with the check is the usual cause)",
         );
     }
     check.fails(
-        "nobody breaks: everybody gets in",
+        "nobody: everybody gets in",
         "put something that checks tokens before it: `mcp-auth init` writes the configuration of such an Envoy",
     )
 }
@@ -163,7 +193,9 @@ fn mend_status(status: u16) -> &'static str {
         403 => {
             "answer 401 with a challenge where there is no token: 403 is for tokens that lack a scope, and most clients stop at it"
         }
-        404 => "route the path of the endpoint to the server, with and without what is below it",
+        404 => {
+            "correct the path of the URL, or route it to the server, with and without what is below it"
+        }
         405 => {
             "let POST through to the endpoint: what answers 405 does not know that MCP is spoken here"
         }
@@ -312,7 +344,8 @@ fn metadata_url(transcript: &Transcript, line: &str, bearer: Option<&Challenge>)
     if same_origin(&transcript.url, &url) {
         return check;
     }
-    if is_loopback(&url) || url.scheme() != transcript.url.scheme() {
+    let leads_home = is_loopback(&url) && !is_loopback(&transcript.url);
+    if leads_home || url.scheme() != transcript.url.scheme() {
         return check.fails(
             "everybody: the URL leads nowhere from outside",
             "tell the server its public URL; behind a proxy it takes its own address, or http, for it",

@@ -64,15 +64,16 @@ fn missing(transcript: &Transcript, name: &str) -> Check {
 fn same_name(found: &Document<'_>, name: &str) -> Check {
     let own = found.text("issuer").unwrap_or("no issuer");
     let expected = "the issuer calls itself as authorization_servers does, to the letter";
-    let check = Check::pass("issuer", expected, format!("{own} for {name}"));
     if own == name {
-        return check;
+        return Check::pass("issuer", expected, own.to_owned());
     }
+    let found = format!("it calls itself {own}; authorization_servers has {name}");
+    let check = Check::pass("issuer", expected, found);
     let mend = format!("write {own} in authorization_servers, and where tokens are verified");
     if own.trim_end_matches('/') == name.trim_end_matches('/') {
         return check.fails(
             "Python SDK; TypeScript SDK 2 where the slash is the issuer's; RFC 8414 §3.3 has no tolerance",
-            mend,
+            format!("{mend} (servers of the Python SDK and FastMCP add a slash to a bare host by themselves: there the issuer has to have it too, or something before the server serves the metadata)"),
         );
     }
     check.fails(
@@ -214,7 +215,8 @@ fn describe(set: &KeySet, skipped: usize, expected: &'static str) -> Check {
     }
     let usable = set.keys().len();
     let text = format!(
-        "{usable} usable, {skipped} not, for {}",
+        "{} for {}; {skipped} not usable",
+        show::counted(usable, "key"),
         show::joined(algorithms, "and")
     );
     let check = Check::pass("keys", expected, text);

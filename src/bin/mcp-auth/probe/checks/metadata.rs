@@ -113,10 +113,13 @@ fn resource(transcript: &Transcript, found: &Document<'_>) -> Check {
         .iter()
         .skip(2)
         .any(|(comparison, _)| refused(*comparison));
-    let mend = format!(
+    let mut mend = format!(
         "set resource to {}, and tell the server its public URL if it took another one",
         transcript.url
     );
+    if value.parse::<Url>().is_ok() {
+        mend = format!("give clients {value}, if that is the right one; else {mend}");
+    }
     match (strict, lax) {
         (false, false) => check,
         (true, false) => check.fails("VS Code, Claude, Gemini CLI, Grok: they compare to the letter", mend),
