@@ -1,5 +1,6 @@
 mod body;
 mod patterns;
+mod readers;
 mod routing;
 
 use serde_json::{Value, json};
