@@ -105,7 +105,7 @@ impl<H: Host> Worker<H> {
             trust,
             waiting: WaitQueue::new(config.limits.held_requests),
             bodies: BodyReads::new(&config.limits),
-            responses: Responses::default(),
+            responses: Responses::new(),
             calls: SortedMap::default(),
             enforcer: Enforcer::new(host),
             resuming: Vec::new(),

@@ -48,12 +48,9 @@ pub(super) fn introspection(name: &str, event: &introspection::Event, refusals: 
     use introspection::Event;
     match event {
         Event::Answered { active } => debug!("introspection: issuer {name}: active {active}"),
-        // Clients can cause it at will, so the lines have a bound.
-        Event::Failed { error, url } => {
-            if refusals.may_tell_question() {
-                warn!("introspection: issuer {name}: {error}, from {url}");
-            }
-        }
+        // Clients can cause these at will, so the lines have a bound; counters have all.
+        Event::Failed { .. } | Event::TurnedAway { .. } if !refusals.may_tell_question() => {}
+        Event::Failed { error, url } => warn!("introspection: issuer {name}: {error}, from {url}"),
         Event::TurnedAway { questions } => warn!(
             "introspection: issuer {name}: {questions} questions not asked: too many at once, or too many new tokens in a second"
         ),

@@ -11,13 +11,18 @@ use crate::config::Config;
 use crate::gate::{Edits, ResponseEdits};
 use crate::ids::{ResourceId, StreamId};
 use crate::lists::{Response, Unreadable};
+use crate::rate_limit::RateLimit;
 use crate::resource::Route;
 use crate::sorted_map::SortedMap;
+use crate::time::UnixNanos;
+
+/// The lines that a worker writes in a second of lists that cannot be filtered: clients ask for them.
+const LINES: u32 = 10;
 
 /// The streams whose responses are to be changed.
-#[derive(Default)]
 pub(super) struct Responses {
     expected: SortedMap<StreamId, Expected>,
+    lines: RateLimit,
 }
 
 /// A response that is to be changed.
@@ -29,6 +34,20 @@ struct Expected {
 }
 
 impl Responses {
+    pub(super) fn new() -> Self {
+        Self {
+            expected: SortedMap::default(),
+            lines: RateLimit::new(LINES),
+        }
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&mut self, now: UnixNanos) {
+        if let Some(more) = self.lines.handle_tick(now) {
+            warn!("lists: {more} more answers that cannot be filtered");
+        }
+    }
+
     /// Remembers what an allowed request's response needs.
     pub(super) fn expect(&mut self, stream: StreamId, route: &Route, edits: &mut Edits) {
         let Route::Protected(resource, _) = route else {
@@ -74,8 +93,10 @@ impl Responses {
             return;
         };
         expected.begun = match head {
-            Ok(head) => Response::begin(*lists, &head, config.limits.body_bytes, report),
-            Err(HostError) => Response::unreadable(*lists, report),
+            Ok(head) => Response::begin(*lists, &head, config.limits.body_bytes, |error| {
+                report(error, &mut self.lines);
+            }),
+            Err(HostError) => Response::unreadable(*lists, |error| report(error, &mut self.lines)),
         };
         if expected.begun.is_some() {
             for name in Response::STALE_HEADERS {
@@ -109,7 +130,9 @@ impl Responses {
         }
         let part = host.whole_body(BodyOf::Response, bytes);
         let replacement = match (part, config.resource(*resource)) {
-            (Ok(part), Some(resource)) => response.part(&part, ends, resource, report),
+            (Ok(part), Some(resource)) => response.part(&part, ends, resource, |error| {
+                report(error, &mut self.lines);
+            }),
             (Err(HostError), _) | (_, None) => Some(Vec::new()),
         };
         if response.has_passed() {
@@ -133,7 +156,10 @@ impl Responses {
     }
 }
 
-fn report(error: Unreadable) {
+fn report(error: Unreadable, lines: &mut RateLimit) {
+    if !lines.take() {
+        return;
+    }
     warn!(
         "lists: an answer cannot be filtered (an error takes its place; on a stream that a GET opened it passes): {}",
         error.as_str()

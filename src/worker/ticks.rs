@@ -52,6 +52,7 @@ impl<H: Host> Worker<H> {
         metrics.held_body_bytes(host, &self.config, self.bodies.held_bytes());
         metrics.flush(host, &self.config);
         refusals.tick(now);
+        self.responses.tick(now);
         for (issuer, status) in self.trust.keys.status(now) {
             metrics.key_status(host, &self.config, issuer, status);
         }

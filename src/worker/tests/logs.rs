@@ -27,7 +27,7 @@ impl Log for Lines {
 }
 
 /// What is logged while `act` runs.
-fn logged(act: impl FnOnce()) -> Vec<(Level, String)> {
+pub(super) fn logged(act: impl FnOnce()) -> Vec<(Level, String)> {
     // Another test may have set it.
     log::set_logger(&Lines).ok();
     log::set_max_level(LevelFilter::Trace);
@@ -122,6 +122,27 @@ fn a_flood_of_refusals_is_a_hundred_lines_a_second_and_a_count() {
         "{}",
         lines[100].1
     );
+}
+
+/// A tick is a millisecond away while somebody waits, and each may have turned questions away.
+#[test]
+fn a_flood_of_unknown_tokens_is_a_few_lines_a_second() {
+    let config = json!({
+        "issuers": [{"issuer": ISSUER, "introspection": {
+            "cluster": "asking", "endpoint": "https://auth.example.com/introspect"}}],
+        "resources": [{"resource": RESOURCE}],
+    });
+    let lines = logged(|| {
+        let mut proxy = Proxy::new(&config);
+        for id in 2..1002 {
+            proxy.request_with(id, "GET", &format!("random-token-{id:08}"), true);
+            proxy.pass(TICK);
+            proxy.tick();
+        }
+    });
+    let told = |line: &&(Level, String)| line.1.contains("questions not asked");
+    let lines = lines.iter().filter(told).count();
+    assert!((1..=20).contains(&lines), "{lines} lines");
 }
 
 #[test]

@@ -67,6 +67,29 @@ fn a_list_that_cannot_be_read_is_replaced() {
     assert!(got.is_empty());
 }
 
+/// A server that compresses all the same, and a client that asks again and again.
+#[test]
+fn a_flood_of_lists_that_cannot_be_read_is_a_few_lines_a_second() {
+    let lines = logs::logged(|| {
+        let mut proxy = Proxy::new(&filtering());
+        for id in 2..302 {
+            proxy.post(id);
+            proxy.body(id, &list(), true);
+            proxy.response(id, &[(":status", "200"), ("content-encoding", "br")]);
+            proxy.response_body(id, b"\x8b", true);
+        }
+        proxy.pass(Duration::from_secs(1));
+        proxy.tick();
+    });
+    let lines: Vec<&String> = lines.iter().map(|(_, line)| line).collect();
+    let lists: Vec<_> = lines
+        .iter()
+        .filter(|line| line.starts_with("lists: "))
+        .collect();
+    assert_eq!(lists.len(), 11, "{lines:?}");
+    assert!(lists[10].contains("290 more"), "{}", lists[10]);
+}
+
 #[test]
 fn a_browser_may_read_the_response_unless_the_server_says_who_may() {
     for (has_own, expected) in [(false, 1), (true, 0)] {
