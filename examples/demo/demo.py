@@ -35,7 +35,7 @@ KEEP = os.environ.get("KEEP", "") not in ("", "0")
 
 NEXT = [
     ("make demo KEEP=1", "the same, and left running for a client of your own"),
-    ("cargo install --path .", "then `mcp-auth explain --help`: why is my token refused?"),
+    ("cargo install --path .", "then `mcp-auth probe URL`: which clients can log in to your server"),
     ("envoy/envoy.yaml", "a complete Envoy configuration to start from"),
     ("docs/operations.md", "first observe, then enforce"),
     ("docs/troubleshooting.md", "the client says X: where to look, what to do"),

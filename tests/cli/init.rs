@@ -246,6 +246,16 @@ fn wrong_values_are_told_in_a_sentence() {
             "--upstream",
         ),
         (
+            format!("--target istio {good}").replace("mcp-server:3000", "10.0.0.7:3000"),
+            2,
+            "--upstream: a Service",
+        ),
+        (
+            format!("--target envoy-gateway {good}").replace("mcp-server:", "mcp.example.com:"),
+            2,
+            "--upstream: a Service",
+        ),
+        (
             format!("--target istio {good} --introspection https://auth.example.com/i"),
             2,
             "--introspection",

@@ -170,3 +170,22 @@ fn only_testing_keys_sign() {
     );
     assert_eq!(ran.code, 2);
 }
+
+/// What is called wrong is never good.
+#[test]
+fn nothing_is_left_out_that_is_not_needed() {
+    let (keys, _) = keys_and_config("es256");
+    let config = json!({
+        "issuers": [{"issuer": "https://auth.example.com", "cluster": "auth"}],
+        "resources": [{"resource": "https://mcp.example.com/t/{tenant}/mcp"}],
+    });
+    for (wrong, field) in [("scope", "scopes"), ("claims", "require_claims")] {
+        let ran = token_of(&keys, &file(&config), &["--wrong", wrong]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
+        assert!(
+            ran.stderr.contains(&format!("has no {field}")),
+            "{}",
+            ran.stderr
+        );
+    }
+}

@@ -183,14 +183,22 @@ impl Process {
         process.answer(ok(key_set(&["a"])));
         process.pass(Duration::from_millis(5));
         process.tick_all();
-        assert!(
-            process
-                .find_all("a")
-                .iter()
-                .all(|seen| *seen == Seen::Known)
-        );
+        process.all_know("a");
         process.adopted = 0;
         process
+    }
+
+    fn all_know(&mut self, kid: &str) {
+        let seen = self.find_all(kid);
+        assert!(
+            seen.iter().all(|one| *one == Seen::Known),
+            "{kid}: {seen:?}"
+        );
+    }
+
+    fn all_wait(&mut self, kid: &str) {
+        let seen = self.find_all(kid);
+        assert!(seen.iter().all(|one| *one == Seen::Wait), "{kid}: {seen:?}");
     }
 
     fn entry(&mut self) -> &mut (Vec<u8>, u32) {
@@ -207,19 +215,11 @@ fn a_cold_start_costs_one_fetch() {
     assert_eq!(process.fetches.len(), 1);
     process.pass(Duration::from_millis(5));
     process.tick_all();
-    assert_eq!(
-        process.find_all("a"),
-        [Seen::Wait, Seen::Wait, Seen::Wait, Seen::Wait]
-    );
+    process.all_wait("a");
     process.answer(ok(key_set(&["a"])));
     process.pass(Duration::from_millis(5));
     process.tick_all();
-    assert!(
-        process
-            .find_all("a")
-            .iter()
-            .all(|seen| *seen == Seen::Known)
-    );
+    process.all_know("a");
     assert_eq!((process.fetches.len(), process.adopted), (0, 3));
 }
 
@@ -249,20 +249,12 @@ fn discovery_is_shared_too() {
 fn a_rotation_costs_one_fetch() {
     let mut process = Process::warm();
     process.pass_seconds(100);
-    assert_eq!(
-        process.find_all("b"),
-        [Seen::Wait, Seen::Wait, Seen::Wait, Seen::Wait]
-    );
+    process.all_wait("b");
     process.tick_all();
     process.answer(ok(key_set(&["b"])));
     process.pass(Duration::from_millis(5));
     process.tick_all();
-    assert!(
-        process
-            .find_all("b")
-            .iter()
-            .all(|seen| *seen == Seen::Known)
-    );
+    process.all_know("b");
     assert_eq!((process.fetches.len(), process.adopted), (0, 3));
     assert!(
         process

@@ -55,6 +55,19 @@ pub(crate) fn envoy_gateway(values: &Values) -> Result<Vec<File>, Failure> {
     Ok(files)
 }
 
+/// Whether a host is `NAME`, `NAME.NAMESPACE`, or longer with `svc` behind these.
+fn is_service(host: &str) -> bool {
+    let labels: Vec<&str> = host.split('.').collect();
+    let is_label = |label: &&str| {
+        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        !label.is_empty() && label.chars().all(inner) && !label.starts_with('-')
+    };
+    // A Service's name begins with a letter, which no address of IPv4 does.
+    host.starts_with(|c: char| c.is_ascii_lowercase())
+        && labels.iter().all(is_label)
+        && labels.get(2).is_none_or(|third| *third == "svc")
+}
+
 /// What the templates cannot say.
 fn possible(values: &Values) -> Result<(), Failure> {
     let wrong = |why: &str| Err(Failure::Usage(why.to_owned()));
@@ -76,8 +89,10 @@ fn possible(values: &Values) -> Result<(), Failure> {
             "--introspection: init writes it for envoy and compose; see docs/introspection.md",
         );
     }
-    if values.upstream.tls {
-        return wrong("--upstream: a Service without TLS, NAME.NAMESPACE.svc.cluster.local:PORT");
+    if values.upstream.tls || !is_service(&values.upstream.host) {
+        return wrong(
+            "--upstream: a Service without TLS is needed, NAME.NAMESPACE.svc.cluster.local:PORT",
+        );
     }
     Ok(())
 }

@@ -67,6 +67,16 @@ pub(super) fn issue(args: &Args) -> Result<String, Failure> {
             "--resource: its issuer is asked about every token, and knows none but its own: no token that is made here can be good".to_owned(),
         ));
     }
+    let needs_none = match args.wrong {
+        Some(Wrong::Scope) if resource.scopes.is_empty() => Some("scopes"),
+        Some(Wrong::Claims) if resource.require_claims.is_empty() => Some("require_claims"),
+        Some(_) | None => None,
+    };
+    if let Some(field) = needs_none {
+        return Err(Failure::Usage(format!(
+            "--wrong: the resource has no {field}, so a token without any is good"
+        )));
+    }
     let claims = claims(args, issuer, resource, &bindings);
     let typ = match args.wrong {
         Some(Wrong::Type) => "logout+jwt".to_owned(),

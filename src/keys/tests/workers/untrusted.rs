@@ -21,12 +21,7 @@ fn an_entry_of_another_issuer_is_left_alone() {
     process.answer(ok(key_set(&["a"])));
     process.pass(Duration::from_millis(5));
     process.tick_all();
-    assert!(
-        process
-            .find_all("a")
-            .iter()
-            .all(|seen| *seen == Seen::Known)
-    );
+    process.all_know("a");
     assert_eq!((process.fetches.len(), process.adopted), (0, 2));
     assert_eq!(process.data.get(&key), Some(&foreign));
 
@@ -116,12 +111,7 @@ fn implausible_entries_neither_stop_fetches_nor_extend_keys() {
             "{member} {with}"
         );
         process.tick_all();
-        assert!(
-            process
-                .find_all("b")
-                .iter()
-                .all(|seen| *seen == Seen::Known)
-        );
+        process.all_know("b");
     }
 }
 
