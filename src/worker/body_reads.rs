@@ -136,7 +136,7 @@ impl BodyReads {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             reads: SortedMap::default(),
-            room: BodyRoom::new(limits.held_body_bytes),
+            room: BodyRoom::new(limits.held_body_bytes, limits.body_bytes),
             body_bytes: limits.body_bytes,
             delivery: Delivery::Unknown,
         }
@@ -198,7 +198,8 @@ impl BodyReads {
         if read.late {
             return Step::Refuse(Reason::BodyTimeout);
         }
-        if self.room.grow(stream, read.bytes).is_err() {
+        let is_callers = read.wanted.is_some();
+        if self.room.grow(stream, read.bytes, is_callers).is_err() {
             return Step::Refuse(Reason::NoRoomForBody);
         }
         if read.can_be_judged(self.body_bytes) {

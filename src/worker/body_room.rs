@@ -11,6 +11,8 @@ pub(super) struct BodyRoom {
     held: SortedMap<StreamId, Body>,
     used: usize,
     most: usize,
+    /// As long as so much is held, there is room for bodies of strangers.
+    most_for_strangers: usize,
 }
 
 #[derive(Debug, Default)]
@@ -24,20 +26,33 @@ struct Body {
 pub(super) struct NoRoom;
 
 impl BodyRoom {
-    /// Room for `most` bytes.
-    pub(super) fn new(most: usize) -> Self {
+    /// Room for `most` bytes. Half of it is for callers alone: anybody can send a token that is not
+    /// judged at once, and a body of up to `body_bytes` with it.
+    pub(super) fn new(most: usize, body_bytes: usize) -> Self {
         Self {
             held: SortedMap::default(),
             used: 0,
             most,
+            most_for_strangers: (most / 2).max(body_bytes).min(most),
         }
     }
 
-    /// A stream's body is `bytes` long by now. If there is no room for it, nothing is changed.
-    pub(super) fn grow(&mut self, stream: StreamId, bytes: usize) -> Result<(), NoRoom> {
+    /// The body of a stream, whose token is known to be good or not, is `bytes` long by now. If there
+    /// is no room for it, nothing is changed.
+    pub(super) fn grow(
+        &mut self,
+        stream: StreamId,
+        bytes: usize,
+        is_callers: bool,
+    ) -> Result<(), NoRoom> {
+        let most = if is_callers {
+            self.most
+        } else {
+            self.most_for_strangers
+        };
         let before = self.held.get(stream).map_or(0, |held| held.bytes);
         let used = self.used.saturating_sub(before).saturating_add(bytes);
-        if used > self.most && bytes > before {
+        if used > most && bytes > before {
             return Err(NoRoom);
         }
         self.used = used;
@@ -100,20 +115,35 @@ mod tests {
 
     #[test]
     fn the_body_that_has_no_room_is_the_one_that_grows() {
-        let mut room = BodyRoom::new(MOST);
-        room.grow(StreamId(1), 60).unwrap();
-        room.grow(StreamId(2), 40).unwrap();
-        assert_eq!(room.grow(StreamId(2), 41), Err(NoRoom));
+        let mut room = BodyRoom::new(MOST, 0);
+        room.grow(StreamId(1), 60, true).unwrap();
+        room.grow(StreamId(2), 40, true).unwrap();
+        assert_eq!(room.grow(StreamId(2), 41, true), Err(NoRoom));
         assert_eq!(room.used(), 100);
         room.release(StreamId(1));
-        room.grow(StreamId(2), 41).unwrap();
+        room.grow(StreamId(2), 41, true).unwrap();
         assert_eq!(room.used(), 41);
+    }
+
+    #[test]
+    fn strangers_have_half_of_it() {
+        let mut room = BodyRoom::new(MOST, 10);
+        room.grow(StreamId(1), 50, false).unwrap();
+        assert_eq!(room.grow(StreamId(2), 1, false), Err(NoRoom));
+        room.grow(StreamId(3), 50, true).unwrap();
+        // Who was a stranger stays, and is in the way of strangers alone.
+        room.grow(StreamId(1), 50, true).unwrap();
+        room.release(StreamId(1));
+        assert_eq!(room.grow(StreamId(2), 1, false), Err(NoRoom));
+        let mut room = BodyRoom::new(MOST, 80);
+        room.grow(StreamId(1), 80, false).unwrap();
+        assert_eq!(room.grow(StreamId(2), 1, false), Err(NoRoom));
     }
 
     #[test]
     fn an_overdue_body_is_named_once() {
         let at = UnixNanos::from_secs;
-        let mut room = BodyRoom::new(MOST);
+        let mut room = BodyRoom::new(MOST, 0);
         for number in 1..=3 {
             room.expect_end(StreamId(number), at(30));
         }
@@ -129,13 +159,13 @@ mod tests {
     proptest! {
         #[test]
         fn never_more_than_there_is_room_for(steps in prop::collection::vec((0_u32..6, 0_usize..60, any::<bool>()), 0..60)) {
-            let mut room = BodyRoom::new(MOST);
+            let mut room = BodyRoom::new(MOST, 0);
             let mut expected: BTreeMap<u32, usize> = BTreeMap::new();
             for (stream, bytes, stays) in steps {
                 if stays {
                     let others: usize = expected.iter().filter(|(one, _)| **one != stream).map(|(_, bytes)| bytes).sum();
                     let fits = others.saturating_add(bytes) <= MOST;
-                    prop_assert_eq!(room.grow(StreamId(stream), bytes).is_ok(), fits);
+                    prop_assert_eq!(room.grow(StreamId(stream), bytes, true).is_ok(), fits);
                     if fits {
                         expected.insert(stream, bytes);
                     }

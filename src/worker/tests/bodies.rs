@@ -157,6 +157,32 @@ fn at_most_thirty_late_bodies_are_answered_at_once() {
     assert_eq!(sizes, [30, 30, 10]);
 }
 
+/// Anybody can send a token that its issuer has to be asked about, and a body with it.
+#[test]
+fn bodies_of_strangers_leave_room_for_those_of_callers() {
+    let mut config = with_operations(inline());
+    config["issuers"].as_array_mut().unwrap().push(json!({
+        "issuer": "https://other.example.com", "introspection": {
+            "cluster": "asking", "endpoint": "https://other.example.com/introspect"},
+    }));
+    config["limits"] = json!({"body_bytes": 16_384, "held_body_bytes": 65_536});
+    let mut proxy = Proxy::new(&config);
+    for id in 2..10 {
+        proxy.request_with(id, "POST", &format!("random-token-{id:08}"), false);
+        proxy.body(id, &[b' '; 16_000], false);
+    }
+    proxy.tick();
+    assert_eq!(proxy.metric("mcp_auth_held_body_bytes"), 32_000);
+    assert_eq!(proxy.refusal(9), (503, "no_room_for_body".to_owned()));
+    proxy.post(10);
+    proxy.body(10, &[b' '; 16_000], false);
+    assert!(proxy.stream(10).reply.is_none());
+    let mut rest = vec![b' '; 300];
+    rest.extend(call("echo"));
+    proxy.body(10, &rest, true);
+    assert!(proxy.stream(10).sent.ends_with(&call("echo")));
+}
+
 #[test]
 fn a_body_that_finds_no_room_is_503_and_room_comes_back() {
     let mut proxy = Proxy::new(&timeouts());
