@@ -6,7 +6,7 @@ import asyncio
 import json
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -132,9 +132,11 @@ def test_a_container_finds_servers_of_this_machine(tmp_path: Path) -> None:
 class Issuer(BaseHTTPRequestHandler):
     """One that keeps its keys on another host."""
 
+    members: ClassVar[dict[str, str]] = {"jwks_uri": "http://127.0.0.2:9/keys"}
+
     def do_GET(self) -> None:
         own = f"http://127.0.0.1:{self.server.server_address[1]}"
-        body = json.dumps({"issuer": own, "jwks_uri": "http://127.0.0.2:9/keys"}).encode()
+        body = json.dumps({"issuer": own, **self.members}).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -142,6 +144,29 @@ class Issuer(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+class IssuerWithoutKeys(Issuer):
+    """One whose tokens are all opaque, as Django OAuth Toolkit's are."""
+
+    members: ClassVar[dict[str, str]] = {}
+
+
+def test_an_issuer_without_keys_is_asked_about_all_of_its_tokens(tmp_path: Path) -> None:
+    with Threaded(IssuerWithoutKeys) as server:
+        asked = ["--introspection", f"{server.origin}/introspect/"]
+        folder = init(tmp_path, "envoy", "--discover", *asked, issuer=server.origin)
+        without = [*GOOD_WORDS, "--issuer", server.origin, "--discover"]
+        refused = tool.run("init", "--target", "envoy", *without, tmp_path / "other")
+    [issuer] = json.loads((folder / "config.json").read_text())["issuers"]
+    assert issuer.keys() == {"issuer", "introspection"}
+    clusters = yaml.safe_load((folder / "envoy.yaml").read_text())["static_resources"]["clusters"]
+    assert [one["name"] for one in clusters] == ["mcp_server", "introspection"]
+    certificates.self_signed(tmp_path, "mcp.acme.test")
+    done = validate(prepared(folder, tmp_path), tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "no usable jwks_uri" in refused.stderr
 
 
 def test_keys_on_another_host_are_found(tmp_path: Path) -> None:

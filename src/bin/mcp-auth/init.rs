@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use clap::{ValueEnum, ValueHint};
 use mcp_auth_filter::config::Config;
 
+use self::discover::Keys;
 use self::values::Values;
 use crate::{Failure, Outcome, show};
 
@@ -111,7 +112,11 @@ impl File {
 pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     let mut values = Values::new(args)?;
     if args.discover {
-        values.keys = discover::keys(&values)?;
+        match discover::keys(&values)? {
+            Keys::There => {}
+            Keys::At(peer) => values.keys = Some(peer),
+            Keys::Nowhere => values.has_keys = false,
+        }
     }
     let json = values.json(args.target);
     let config =

@@ -11,8 +11,18 @@ use crate::probe::ask;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The host of the keys, if it is another than the issuer's.
-pub(crate) fn keys(values: &Values) -> Result<Option<Peer>, Failure> {
+/// Where an issuer keeps its keys.
+pub(crate) enum Keys {
+    /// On the issuer's own host.
+    There,
+    /// On another one.
+    At(Peer),
+    /// Nowhere: all its tokens are opaque.
+    Nowhere,
+}
+
+/// Asks the issuer. Without any keys is an error, unless it is asked about tokens.
+pub(crate) fn keys(values: &Values) -> Result<Keys, Failure> {
     let issuer = values.issuer.as_str();
     let mut tried = Vec::new();
     let mut place = Some(WellKnown::FIRST);
@@ -28,13 +38,20 @@ pub(crate) fn keys(values: &Values) -> Result<Option<Peer>, Failure> {
                             url.as_str()
                         )));
                     }
+                    if values.introspection.is_some() && !members.contains_key("jwks_uri") {
+                        return Ok(Keys::Nowhere);
+                    }
                     let uri = members.get("jwks_uri").and_then(|one| one.as_str());
                     let uri = uri.and_then(|uri| HttpUrl::parse_location(uri).ok());
                     let uri = uri.ok_or_else(|| {
                         Failure::Invalid(format!("{} has no usable jwks_uri", url.as_str()))
                     })?;
                     let found = peer(&uri);
-                    return Ok((found != values.issuer_peer()).then_some(found));
+                    return Ok(if found == values.issuer_peer() {
+                        Keys::There
+                    } else {
+                        Keys::At(found)
+                    });
                 }
                 Err(why) => tried.push(format!("{}: {why}", url.as_str())),
             }

@@ -104,12 +104,10 @@ fn clusters(target: Target, values: &Values) -> Result<String, Failure> {
     )?;
     let server_address = "mcp-server, port_value: 3000";
     let mut text = cluster(server, server_address, &values.upstream, target)?;
-    text.push_str(&cluster(
-        issuer,
-        ISSUER_ADDRESS,
-        &values.issuer_peer(),
-        target,
-    )?);
+    if values.has_keys {
+        let peer = values.issuer_peer();
+        text.push_str(&cluster(issuer, ISSUER_ADDRESS, &peer, target)?);
+    }
     if let Some(keys) = &values.keys {
         let renamed = issuer.replace("authorization_server", "authorization_server_keys");
         let own = cluster(&renamed, ISSUER_ADDRESS, keys, target)?;
@@ -118,7 +116,12 @@ fn clusters(target: Target, values: &Values) -> Result<String, Failure> {
     if let Some(endpoint) = &values.introspection {
         let own = from(INTROSPECTION, "    # The filter asks about tokens here")?;
         let own = addressed(own, ISSUER_ADDRESS, &peer(endpoint), target)?;
-        text = format!("{text}\n{}", with_tls_or_not(&own, peer(endpoint).tls)?);
+        // Between two clusters is an empty line.
+        text = format!(
+            "{}\n\n{}",
+            text.trim_end(),
+            with_tls_or_not(&own, peer(endpoint).tls)?
+        );
     }
     Ok(text)
 }

@@ -29,6 +29,8 @@ pub(crate) struct Values {
     pub(crate) upstream: Peer,
     /// Of the issuer's keys, if these are on another host than its metadata.
     pub(crate) keys: Option<Peer>,
+    /// Whether the issuer has keys at all; else it needs no cluster but that of introspection.
+    pub(crate) has_keys: bool,
     /// Where the issuer is asked about tokens.
     pub(crate) introspection: Option<HttpUrl>,
     pub(crate) module: Option<Module>,
@@ -54,6 +56,7 @@ impl Values {
             scopes: args.scope.clone(),
             upstream: upstream(&args.upstream)?,
             keys: None,
+            has_keys: true,
             introspection: introspection.transpose()?,
             module: module.map(|bytes| Module {
                 sha256: hex(&Sha256::digest(&bytes)),
@@ -86,10 +89,10 @@ impl Values {
     /// The filter's configuration.
     pub(crate) fn json(&self, target: Target) -> String {
         let [cluster, keys] = self.clusters(target);
-        let mut issuer = vec![
-            ("issuer", json!(self.issuer.as_str())),
-            ("cluster", json!(cluster)),
-        ];
+        let mut issuer = vec![("issuer", json!(self.issuer.as_str()))];
+        if self.has_keys {
+            issuer.push(("cluster", json!(cluster)));
+        }
         issuer.extend(self.keys.as_ref().map(|_| ("jwks_cluster", json!(keys))));
         issuer.extend(self.introspection.as_ref().map(|endpoint| {
             let asked = json!({"cluster": "introspection", "endpoint": endpoint.as_str()});
