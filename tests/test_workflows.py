@@ -144,6 +144,15 @@ def test_the_jobs_together_make_all_that_the_script_makes() -> None:
     assert "build" in needs["e2e"] & needs["oldest"]
 
 
+@EACH
+def test_who_runs_control_planes_may_make_namespaces(path: Path) -> None:
+    """Ubuntu refuses them to those who are not root, unless told otherwise."""
+    for name, job in workflow(path)["jobs"].items():
+        scripts = [step.get("run", "") for step in job["steps"]]
+        if ".ci/run" in scripts or "kubernetes" in str(job):
+            assert any("apparmor_restrict_unprivileged_userns=0" in one for one in scripts), name
+
+
 def test_the_promised_rust_is_tried() -> None:
     jobs = workflow(paths.REPOSITORY / ".github" / "workflows" / "ci.yml")["jobs"]
     scripts = " ".join(step.get("run", "") for step in jobs["msrv"]["steps"])
