@@ -10,9 +10,12 @@ from pathlib import Path
 
 from . import images, scenarios
 from .engine import Engine, EngineFailed
-from .written import written_by_init
+from .written import written_by_init, written_by_init_opaque
 
-ALL = scenarios.ALL | {"written-by-init": written_by_init}
+ALL = scenarios.ALL | {
+    "written-by-init": written_by_init,
+    "written-by-init-opaque": written_by_init_opaque,
+}
 
 
 def main(names: list[str]) -> int:
