@@ -30,6 +30,7 @@ SCENARIOS: dict[str, Scenario] = {
     "waiting": waiting.run,
     "updates": updates.run,
     "introspection": introspection.run,
+    "introspection-flooded": introspection.run_flooded,
     "native": native.run,
     "soak": soak.run,
 }

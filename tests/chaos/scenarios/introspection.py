@@ -40,22 +40,44 @@ Fault = Callable[[str], Answer | None]
 
 def run(report: Report, directory: Path) -> None:
     with _running(directory) as (server, load):
-        _steady(report, server, load)
-        _slow(report, server, load)
-        flaps = itertools.count()
-        closed: Answer = (0, b"")
-        _trouble(report, "flapping", server, load, lambda _: closed if next(flaps) % 2 else None)
-        _trouble(report, "dead", server, load, lambda _: closed)
-        answers = itertools.cycle([(500, b""), (401, b""), (200, b"<html>"), (200, b"{}")])
-        _trouble(report, "wrong", server, load, lambda _: next(answers))
+        _phases(report, server, load)
         _flood(report, directory, server, load)
         _revocation(report, server, load)
-        report.figure(
-            "questions that were not as they should be",
-            "; ".join(sorted(set(server.flaws))) or "none",
-            "none",
-            held=not server.flaws,
-        )
+        _no_flaws(report, server)
+
+
+def run_flooded(report: Report, directory: Path) -> None:
+    """The same, with the invented tokens beside every phase."""
+    with (
+        _running(directory) as (server, load),
+        Load(
+            directory, load.port, [Lane(invented=True)], rate=_FLOOD_RATE, connections=128
+        ) as flood,
+    ):
+        _phases(report, server, load)
+        _revocation(report, server, load)
+        _invented(report, server, flood)
+        _no_flaws(report, server)
+
+
+def _phases(report: Report, server: IntrospectionServer, load: Load) -> None:
+    _steady(report, server, load)
+    _slow(report, server, load)
+    flaps = itertools.count()
+    closed: Answer = (0, b"")
+    _trouble(report, "flapping", server, load, lambda _: closed if next(flaps) % 2 else None)
+    _trouble(report, "dead", server, load, lambda _: closed)
+    answers = itertools.cycle([(500, b""), (401, b""), (200, b"<html>"), (200, b"{}")])
+    _trouble(report, "wrong", server, load, lambda _: next(answers))
+
+
+def _no_flaws(report: Report, server: IntrospectionServer) -> None:
+    report.figure(
+        "questions that were not as they should be",
+        "; ".join(sorted(set(server.flaws))) or "none",
+        "none",
+        held=not server.flaws,
+    )
 
 
 @contextmanager
@@ -105,7 +127,9 @@ def _steady(report: Report, server: IntrospectionServer, load: Load) -> None:
     began = time.monotonic()
     samples = _phase(load)
     lasted = time.monotonic() - began
-    asked = Counter(token for at, token in server.asked if at >= began)
+    asked = Counter(
+        token for at, token in server.asked if at >= began and token in server.tokens
+    )
     allowed = stage.WORKERS * (int(lasted / _CACHE) + 1)
     most = max(asked.values())
     report.figure(
@@ -159,9 +183,20 @@ def _flood(report: Report, directory: Path, server: IntrospectionServer, load: L
         directory, load.port, [Lane(invented=True)], rate=_FLOOD_RATE, connections=128
     ) as flood:
         samples = _phase(load, 2 * _PHASE_SECONDS)
-        invented = flood.stop()
-        told = flood.summary(invented)
+        _invented(report, server, flood)
     server.delay_seconds = 0.0
+    _none_refused(report, "flood", load, samples)
+    p99 = percentile(calm, 99), percentile(samples, 99)
+    report.figure(
+        "flood: p99 of good requests before it, in it",
+        f"{milliseconds(p99[0])}, {milliseconds(p99[1])}",
+    )
+
+
+def _invented(report: Report, server: IntrospectionServer, flood: Load) -> None:
+    """What became of the invented tokens, at the end."""
+    invented = flood.stop()
+    told = flood.summary(invented)
     wrong = [one for one in invented if one.status not in (401, 503)]
     report.figure("flood: answers to invented tokens", told, "401 or 503", held=not wrong)
     report.figure(
@@ -169,12 +204,6 @@ def _flood(report: Report, directory: Path, server: IntrospectionServer, load: L
         f"{server.at_once}",
         f"{_AT_ONCE} for each worker",
         held=server.at_once <= _AT_ONCE * stage.WORKERS,
-    )
-    _none_refused(report, "flood", load, samples)
-    p99 = percentile(calm, 99), percentile(samples, 99)
-    report.figure(
-        "flood: p99 of good requests before it, in it",
-        f"{milliseconds(p99[0])}, {milliseconds(p99[1])}",
     )
 
 
