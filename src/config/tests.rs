@@ -234,3 +234,18 @@ fn how_an_issuer_is_asked() {
     off["enabled"] = json!(false);
     assert_eq!(parse(&off).unwrap().introspection_sources().count(), 0);
 }
+
+#[test]
+fn an_issuer_that_a_resource_names_twice_is_its_issuer_once() {
+    let name = "https://auth.example.com";
+    let mut json = with(
+        "/issuers/0/introspection",
+        json!({"cluster": "introspection", "endpoint": "https://auth.example.com/introspect"}),
+    );
+    json["resources"][0]["issuers"] = json!([name, name]);
+    let config = Config::parse(json.to_string().as_bytes()).unwrap();
+    assert_eq!(
+        config.resource(ResourceId(0)).unwrap().issuers,
+        [IssuerId(0)]
+    );
+}

@@ -14,12 +14,16 @@ mod tests;
 mod undone;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use crate::template::Bindings;
 
 /// The longest value of a variable, in bytes.
 const MAX_VALUE_BYTES: usize = 128;
+/// How many characters are read in search of a segment, of all patterns together: some milliseconds.
+/// One pattern of eight segments is looked for in any path that Envoy takes (60 KiB).
+const MAX_READ: usize = 1024 * 1024;
 
 /// A path of the configuration: it stands for itself and for all below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,6 +212,8 @@ pub struct RequestPath<'a> {
     text: Option<Cow<'a, [u8]>>,
     /// Every server reads the same segments.
     is_clear: bool,
+    /// How many characters may still be read.
+    unread: Cell<usize>,
 }
 
 impl<'a> RequestPath<'a> {
@@ -227,6 +233,7 @@ impl<'a> RequestPath<'a> {
             raw,
             text,
             is_clear,
+            unread: Cell::new(MAX_READ),
         }
     }
 
@@ -268,9 +275,20 @@ impl<'a> RequestPath<'a> {
     fn may_be_below(&self, pattern: &PathPattern) -> bool {
         match &self.text {
             Some(Cow::Borrowed(plain)) if begins_otherwise(plain, pattern) => false,
-            Some(text) => reading::may_be_below(text, &pattern.segments),
-            None => true,
+            Some(text) if self.takes(text.len(), pattern) => {
+                reading::may_be_below(text, &pattern.segments)
+            }
+            // It cannot be told, or would take too long.
+            Some(_) | None => true,
         }
+    }
+
+    /// Returns whether so many characters may still be read in search of a pattern.
+    fn takes(&self, length: usize, pattern: &PathPattern) -> bool {
+        let takes = length.saturating_mul(pattern.segments.len());
+        let left = self.unread.get().checked_sub(takes);
+        self.unread.set(left.unwrap_or_default());
+        left.is_some()
     }
 }
 

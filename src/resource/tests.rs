@@ -246,3 +246,23 @@ fn hosts_leave_no_path_usual() {
     assert_eq!(routed(&config, "/mcp", "two.example.com"), "protected 1");
     assert_eq!(routed(&config, "/mcp", "three.example.com"), "foreign");
 }
+
+#[test]
+fn an_odd_path_is_read_for_so_long_and_may_be_anything_from_then_on() {
+    let resources = |count: usize| {
+        let resource = |number| json!({"resource": format!("https://a.example/mcp{number}")});
+        config((0..count).map(resource).collect())
+    };
+    let odd = |bytes: usize| format!("/x{}", "/".repeat(bytes));
+    let few = resources(10);
+    assert_eq!(routed(&few, &odd(60_000), "a.example"), "foreign");
+    let many = resources(100);
+    assert_eq!(routed(&many, &odd(8_000), "a.example"), "foreign");
+    let unclear = routed(&many, &odd(60_000), "a.example");
+    assert!(unclear.starts_with("path_ambiguous "), "{unclear}");
+    // Those that are plain are not read.
+    let plain = format!("/x{}", "/y".repeat(30_000));
+    assert_eq!(routed(&many, &plain, "a.example"), "foreign");
+    let own = format!("/mcp7{}", "/y".repeat(30_000));
+    assert_eq!(routed(&many, &own, "a.example"), "protected 7");
+}

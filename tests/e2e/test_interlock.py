@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from support import cases, http1, http2, tokens
 from support.bootstrap import Json, Listener, http_filters
 from support.envoy import Envoy
 from support.recorder import Recorder, new_test_id
+from support.threaded import Threaded
 
 GOOD = tokens.mint(
     defaults={
@@ -111,6 +113,47 @@ def test_a_preflight_carries_nothing_past_it(
                 assert not recorder.seen(test_id)
         # Not marked as one that may pass either.
         assert http1.request(envoy.port, "OPTIONS", "/health", PREFLIGHT).status == 403
+
+
+@pytest.mark.parametrize(
+    ("asked", "token", "status", "seen"),
+    [
+        ("/health", None, 401, ["/health"]),
+        ("/health", GOOD, 200, ["/health", "/mcp/here"]),
+        # The token does not go to the server, so it is not there when the redirect comes back.
+        ("/mcp", GOOD, 401, ["/mcp"]),
+    ],
+)
+def test_a_redirect_that_envoy_follows_is_judged_anew(
+    asked: str, token: str | None, status: int, seen: list[str], wasm: Path, tmp_path: Path
+) -> None:
+    """Envoy runs the filters again for it (`internal_redirect_policy`)."""
+    reached: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            reached.append(self.path)
+            self.send_response(200 if self.path == "/mcp/here" else 302)
+            self.send_header("location", "http://mcp.example.com/mcp/here")
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    route = {"cluster": "upstream", "internal_redirect_policy": {"max_internal_redirects": 3}}
+    host = {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": route}]}
+    listener = Listener(
+        wasm=wasm,
+        configuration=cases.config("one").filter,
+        manager={"route_config": {"name": "local", "virtual_hosts": [host]}},
+    )
+    with (
+        Threaded(Handler) as server,
+        Envoy(tmp_path, {"mcp": listener}, {"upstream": server.port}) as envoy,
+    ):
+        assert http1.get(envoy.port, asked, token).status == status
+    assert reached == seen
 
 
 def _disabled(wasm: Path) -> Json:

@@ -233,22 +233,22 @@ fn issuer_ids(field: &str, names: Option<&[String]>, issuers: &[Issuer]) -> Resu
     if names.is_empty() {
         return Err(value(field, "an empty list", "at least one of `issuers`"));
     }
-    names
-        .iter()
-        .map(|name| {
-            issuers
-                .iter()
-                .position(|issuer| issuer.policy.issuer == *name)
-                .map(IssuerId)
-                .ok_or_else(|| {
-                    value(
-                        field,
-                        &quoted_url(name),
-                        "an `issuer` of the list `issuers`, byte for byte",
-                    )
-                })
-        })
-        .collect()
+    let mut ids = Vec::new();
+    for name in names {
+        let place = issuers.iter().position(|it| it.policy.issuer == *name);
+        let Some(id) = place.map(IssuerId) else {
+            return Err(value(
+                field,
+                &quoted_url(name),
+                "an `issuer` of the list `issuers`, byte for byte",
+            ));
+        };
+        // One that is named twice is accepted, and advertised, once.
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
 }
 
 fn hosts(field: &str, list: Option<&[String]>) -> Result<Hosts> {
