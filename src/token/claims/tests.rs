@@ -386,17 +386,15 @@ fn scopes() {
 
 /// Anybody can send such a token. Compared each with each, these would take minutes.
 #[test]
-#[allow(clippy::disallowed_methods, reason = "what it takes is a time")]
 fn many_scopes_cost_what_they_are_long() {
-    let begun = std::time::Instant::now();
+    // Compared each with each, these would take ten minutes.
     let names = |prefix: &str| {
-        (0..60_000)
+        (0..200_000)
             .map(|at| format!("{prefix}{at} "))
             .collect::<String>()
     };
     let claims = claims(&[("scope", json!(names("a"))), ("scp", json!(names("b")))]).unwrap();
-    assert_eq!(claims.scopes().len(), 120_000);
-    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    assert_eq!(claims.scopes().len(), 400_000);
 }
 
 #[test]
