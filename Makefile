@@ -19,13 +19,17 @@ lint: ## formatting, clippy with warnings as errors, ruff
 	scripts/cargo fmt --check --manifest-path tests/support/rmcp_client/Cargo.toml
 	scripts/cargo fmt --check --manifest-path tests/conformance/servers/rust/Cargo.toml
 	scripts/cargo fmt --check $(trim-exports-manifest)
+	scripts/cargo fmt --check $(fuzz-manifest)
 	scripts/cargo clippy --locked --all-targets -- --deny warnings
 	$(trim-exports) clippy --locked --all-targets $(trim-exports-manifest) -- --deny warnings
+	CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a $(trim-exports) clippy --locked $(fuzz-manifest) -- --deny warnings
 	scripts/ruff check --quiet --config tests/ruff.toml tests examples scripts
 
 # A workspace of its own, so that its crates are not in the module's lock file.
 trim-exports := CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-target}/tools scripts/cargo
 trim-exports-manifest := --manifest-path tools/trim-exports/Cargo.toml
+# Looked at without libFuzzer itself, which takes a compiler of C++.
+fuzz-manifest := --manifest-path fuzz/Cargo.toml
 
 test: native properties e2e oldest ## all tests: native, then everything on a real Envoy, and much of it on the oldest
 

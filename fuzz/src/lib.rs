@@ -44,8 +44,11 @@ use serde_json::{Value, json};
 use steps::backwards;
 use testing::Signer;
 
+/// A target: its name, and what is done with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// Every target by name.
-pub const TARGETS: [(&str, fn(&[u8])); 8] = [
+pub const TARGETS: [Target; 8] = [
     ("token", token),
     ("jwk_set", jwk_set),
     ("configuration", configuration),
