@@ -13,7 +13,7 @@ mod freshness;
 mod issuer;
 mod mirror;
 mod refused;
-mod shared;
+pub(crate) mod shared;
 mod sharing;
 mod source;
 #[cfg(test)]

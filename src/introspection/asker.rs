@@ -344,16 +344,18 @@ impl Asker {
         let (Some(open), Some(url)) = (self.open.get_mut(at), self.endpoint.url()) else {
             return false;
         };
-        let form = open.form.clone();
-        let Some(under_way) = open.under_way_mut().filter(|under_way| !under_way.repeated) else {
+        let Step::Asked(under_way) = &mut open.step else {
             return false;
         };
+        if under_way.repeated {
+            return false;
+        }
         let left = timeout.saturating_sub(now.since(under_way.begun));
         if left.is_zero() {
             return false;
         }
         under_way.repeated = true;
-        under_way.id = outbox.call(&self.source.cluster, url, Some(form), left);
+        under_way.id = outbox.call(&self.source.cluster, url, Some(open.form.clone()), left);
         true
     }
 

@@ -16,18 +16,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::digest::TokenDigest;
+use crate::keys::shared::{self, CLOCK_TOLERANCE};
 use crate::time::UnixNanos;
 
-/// The time between two looks of a worker while another one asks.
-pub(super) const FOLLOW: Duration = Duration::from_millis(5);
 /// The longest answer that is shared, in bytes.
 const MAX_ANSWER_BYTES: usize = 4096;
 /// The most entries.
 const SLOTS: u64 = 4096;
 /// The longest head of an entry, in bytes.
 const MAX_HEAD_BYTES: usize = 256;
-/// The most by which another worker's reading of the clock may be ahead of this one's.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 /// The longest time for which a slot is left to another token: no answer holds longer.
 const LONGEST: Duration = Duration::from_secs(3600);
 
@@ -153,9 +150,6 @@ impl Place {
 }
 
 fn split(value: &[u8]) -> Option<(Head, &[u8])> {
-    let mut bytes = value.iter().take(MAX_HEAD_BYTES);
-    let (head, rest) = value.split_at_checked(bytes.position(|byte| *byte == b'\n')?)?;
-    let body = rest.strip_prefix(b"\n")?;
-    let head = serde_json::from_slice(head).ok()?;
-    (body.len() <= MAX_ANSWER_BYTES).then_some((head, body))
+    let (head, body) = shared::split(value, MAX_HEAD_BYTES, MAX_ANSWER_BYTES)?;
+    Some((serde_json::from_slice(head).ok()?, body))
 }

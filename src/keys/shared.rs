@@ -15,10 +15,10 @@ use crate::ids::IssuerId;
 use crate::keys::RemoteKeys;
 use crate::time::UnixNanos;
 
-/// The time between two looks of a worker while another one fetches.
-pub(super) const FOLLOW: Duration = Duration::from_millis(5);
-/// The most tries of a worker to write what came of a fetch, while others write too.
-pub(super) const MOST_TRIES: u8 = 8;
+/// The time between two looks of a worker while another one fetches, or asks.
+pub(crate) const FOLLOW: Duration = Duration::from_millis(5);
+/// The most tries of a worker to write what came of a fetch or a question, while others write too.
+pub(crate) const MOST_TRIES: u8 = 8;
 /// The most entries of a kind: the host never frees the name of one.
 const SLOTS: u64 = 4096;
 /// The most slots that are looked at for one that is not another issuer's.
@@ -26,7 +26,7 @@ const MOST_PROBES: u64 = 4;
 /// The longest head of an entry, in bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// The most by which another worker's reading of the clock may be ahead of this one's.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
+pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 
 /// An entry of the host's shared data, with its version for compare-and-swap.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,7 +187,7 @@ impl Place {
         now: UnixNanos,
         longest: LongestTimes,
     ) -> Option<(Record, &'a [u8])> {
-        let Some((head, body)) = split(value) else {
+        let Some((head, body)) = split(value, MAX_HEAD_BYTES, MAX_RESPONSE_BYTES) else {
             return Some((self.blank(), &[]));
         };
         let Ok(mut record) = serde_json::from_slice::<Record>(head) else {
@@ -224,12 +224,10 @@ impl Record {
     }
 }
 
-fn split(value: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = value
-        .iter()
-        .take(MAX_HEAD_BYTES)
-        .position(|b| *b == b'\n')?;
+/// The head of an entry, and the document behind it, if neither is longer than this.
+pub(crate) fn split(value: &[u8], max_head: usize, max_body: usize) -> Option<(&[u8], &[u8])> {
+    let end = value.iter().take(max_head).position(|b| *b == b'\n')?;
     let (head, rest) = value.split_at_checked(end)?;
     let body = rest.strip_prefix(b"\n")?;
-    (body.len() <= MAX_RESPONSE_BYTES).then_some((head, body))
+    (body.len() <= max_body).then_some((head, body))
 }

@@ -60,7 +60,7 @@ impl<H: Host> Worker<H> {
     }
 
     /// Resumes up to `most` of those whose turn it is; returns how many more it could have been.
-    pub(super) fn resume(&mut self, most: usize) -> usize {
+    fn resume(&mut self, most: usize) -> usize {
         let resumed: Vec<StreamId> = self
             .resuming
             .drain(..most.min(self.resuming.len()))
@@ -78,7 +78,7 @@ impl<H: Host> Worker<H> {
 
     /// Decides on up to `most` of those that need not wait any longer; returns how many more it
     /// could have been. The rest has its turn at the next tick, which [`Worker::plan`] brings near.
-    pub(super) fn decide_due(&mut self, now: UnixNanos, most: usize) -> usize {
+    fn decide_due(&mut self, now: UnixNanos, most: usize) -> usize {
         let due = self.waiting.take_due(now, most);
         let left = most.saturating_sub(due.len());
         for Due {
@@ -107,7 +107,7 @@ impl<H: Host> Worker<H> {
 
     /// Refuses up to `most` requests whose body has not ended in time; returns how many more it
     /// could have been.
-    pub(super) fn refuse_overdue_bodies(&mut self, now: UnixNanos, most: usize) -> usize {
+    fn refuse_overdue_bodies(&mut self, now: UnixNanos, most: usize) -> usize {
         let overdue = self.bodies.take_overdue(now, most);
         let left = most.saturating_sub(overdue.len());
         for stream in overdue {

@@ -13,12 +13,10 @@ use super::{Answer, Asker, Open, Outbox, Step};
 use crate::introspection::Purpose;
 use crate::introspection::answer::{Said, read};
 use crate::introspection::digest::TokenDigest;
-use crate::introspection::shared::{FOLLOW, Found, Place};
+use crate::introspection::shared::{Found, Place};
 use crate::keys::SharedEntry;
+use crate::keys::shared::{FOLLOW, MOST_TRIES};
 use crate::time::UnixNanos;
-
-/// The most tries of a worker to write what came of a question, while others write too.
-const MOST_TRIES: u8 = 8;
 
 pub(super) struct Sharing {
     /// All that is configured about the issuer.
@@ -246,12 +244,11 @@ impl Asker {
         let Some(sharing) = &mut self.sharing else {
             return;
         };
-        let place = sharing.place(&question);
         match sharing.publications.get_mut(&question) {
             // What this worker has said runs out by itself if the others write faster.
             Some(publication) if !written && publication.tries > 0 => {
                 publication.tries = publication.tries.saturating_sub(1);
-                outbox.read_shared(question, Purpose::Tell, place.key());
+                outbox.read_shared(question, Purpose::Tell, sharing.place(&question).key());
             }
             Some(_) | None => {
                 sharing.publications.remove(&question);

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::super::shared::{FOLLOW, Found, Place};
+use super::super::shared::{Found, Place};
 use super::*;
+use crate::keys::shared::FOLLOW;
 
 const TOKEN: &str = "token00";
 const WORKERS: usize = 4;
